@@ -1,0 +1,66 @@
+// Command labctl makes the virtual network labs that HCL files describe.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/labctl/labctl/internal/sandbox"
+)
+
+// Exit codes. A command that a user runs through labctl (exec, sandbox) gives its own.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitChanges = 2 // plan -detailed-exitcode, and only there: the plan is not empty
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.InitArg {
+		os.Exit(sandbox.Init())
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+// exitCode is an error that ends labctl with a code and, if err is nil, without a word.
+type exitCode struct {
+	code int
+	err  error
+}
+
+func (e exitCode) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exitCode) Unwrap() error { return e.err }
+
+func run(args []string) (code int) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			fmt.Fprintf(os.Stderr, "labctl: this is a bug in labctl: %v\nPlease report it with the command you ran.\n", bug)
+			if os.Getenv("LABCTL_DEBUG") != "" {
+				fmt.Fprintf(os.Stderr, "%s", debug.Stack())
+			}
+			code = exitError
+		}
+	}()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.Execute()
+	exit, ok := errors.AsType[exitCode](err)
+	switch {
+	case err == nil:
+		return exitOK
+	case !ok:
+		fmt.Fprintf(os.Stderr, "labctl: %v\n", err)
+		return exitError
+	case exit.err != nil:
+		fmt.Fprintf(os.Stderr, "labctl: %v\n", exit.err)
+	}
+	return exit.code
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/sandbox"
+)
+
+func newSandbox() *cobra.Command {
+	var timings bool
+	cmd := &cobra.Command{
+		Use:   "sandbox [flags] [-- COMMAND [ARG...]]",
+		Short: "Run a shell or a command on a throwaway lab host",
+		Long: `Runs a shell, or COMMAND, on a throwaway lab host: its own network, mounts and processes, with a
+systemd-networkd, a libvirtd and nftables of its own. When it ends, everything in it is gone, and this
+machine is as it was. It needs root.
+
+The exit code is the command's own; 125 if the host could not be made, 126 and 127 if the command could
+not be run or found.`,
+		Example: `  sudo labctl sandbox
+  sudo labctl sandbox -- labctl -chdir=examples/holepunch apply -auto-approve`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{shell()}
+				fmt.Fprintln(cmd.ErrOrStderr(), "This shell is on a throwaway lab host. Leave it, and the host is gone.")
+			}
+			code, err := sandbox.Run(sandbox.Options{Args: args, Timings: timings})
+			if err != nil {
+				err = fmt.Errorf("sandbox: %w", err)
+			}
+			if code == 0 && err == nil {
+				return nil
+			}
+			return exitCode{code, err}
+		},
+	}
+	cmd.Flags().BoolVar(&timings, "timings", os.Getenv("LABCTL_SANDBOX_TIMINGS") != "", "tell where the time of its start goes")
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func shell() string {
+	if s := os.Getenv("SHELL"); s != "" {
+		return s
+	}
+	return "/bin/sh"
+}
