@@ -43,6 +43,10 @@ func mountAll() error {
 	if err := mountEtc(); err != nil {
 		return err
 	}
+	cached := stageImages()
+	if err := overlay("/var/lib", "/var/lib", "lib"); err != nil && !unsupported(err) {
+		return err
+	}
 	for _, f := range emptyFolders() {
 		if err := mount("tmpfs", f.path, "tmpfs", 0, "mode=755,size="+f.size); err != nil {
 			return err
@@ -51,7 +55,7 @@ func mountAll() error {
 	if err := mountCache(); err != nil {
 		return err
 	}
-	return mountData()
+	return mountData(cached)
 }
 
 // mountSys mounts the namespace's own /sys. It is read-only, for then systemd-networkd does not wait for an udevd to tell
@@ -71,7 +75,7 @@ func mountSys() error {
 // mountEtc makes writes to /etc private: by an overlay, or without one by empty folders in the places labctl writes to.
 func mountEtc() error {
 	err := overlay("/etc", "/etc", "etc")
-	if err == nil || !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EINVAL) {
+	if err == nil || !unsupported(err) {
 		return err
 	}
 	for _, dir := range []string{"/etc/sysctl.d", "/etc/nftables.d", "/etc/labctl", "/etc/systemd/system", "/etc/systemd/network"} {
@@ -92,23 +96,36 @@ func mountCache() error {
 	return mount(dir, "/var/cache/libvirt", "", unix.MS_BIND, "")
 }
 
-// mountData gives the sandbox an empty /var/lib/labctl, in which the machine's images are seen: what is written vanishes.
-func mountData() error {
-	const data, images = "/var/lib/labctl", "/var/lib/labctl/images"
-	stage := filepath.Join(scratch, "images")
+const (
+	data   = "/var/lib/labctl"
+	images = data + "/images"
+	staged = scratch + "/images"
+)
+
+// stageImages mounts the machine's images, if it has any, where mountData finds them. It comes before the overlay on
+// /var/lib, below which what is mounted there is no longer seen.
+func stageImages() bool {
 	_, err := os.Stat(images)
-	cached := err == nil && overlay(images, stage, "images") == nil
+	return err == nil && overlay(images, staged, "images") == nil
+}
+
+// mountData gives the sandbox an empty /var/lib/labctl, in which the machine's images are seen: what is written vanishes.
+func mountData(cached bool) error {
 	if err := mount("tmpfs", data, "tmpfs", 0, "mode=755,size=50%"); err != nil {
 		return err
 	}
 	if !cached {
 		return nil
 	}
-	if err := mount(stage, images, "", unix.MS_BIND, ""); err != nil {
+	if err := mount(staged, images, "", unix.MS_BIND, ""); err != nil {
 		return err
 	}
-	return unix.Unmount(stage, unix.MNT_DETACH)
+	return unix.Unmount(staged, unix.MNT_DETACH)
 }
+
+// unsupported reports whether a mount failed for want of overlayfs in the kernel, or of a feature that it needs of the
+// file systems below it.
+func unsupported(err error) bool { return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) }
 
 // overlay mounts lower on target so that writes go to a folder of the sandbox.
 func overlay(lower, target, name string) error {
