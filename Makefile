@@ -5,8 +5,74 @@ GO       ?= go
 TAGS     := libvirt_dlopen
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := .cache/bin/golangci-lint
+LINT_VERSION := v2.15.0
+SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
+# Tests that need a lab host each get a throwaway one.
+SANDBOX  := $(SUDO) $(CURDIR)/bin/labctl sandbox --
+GOTEST   := $(GO) test -tags
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+
+.PHONY: deps
+deps: ## Install the Debian packages that a lab host needs, those that are missing
+	@scripts/packages.sh
 
 .PHONY: build
 build: ## Build bin/labctl and bin/labctl-guest
 	$(GO) build -tags $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/labctl ./cmd/labctl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/labctl-guest ./cmd/labctl-guest
+
+.PHONY: image
+image: build ## Make the micro image, kept from then on
+	$(SUDO) bin/labctl image build micro
+
+.PHONY: demo
+demo: deps build ## Raise the example lab on a throwaway host, test it, and take it down
+	@$(SUDO) scripts/demo.sh
+
+.PHONY: test
+test: deps build image lint test-fast test-sandbox test-e2e ## Everything that CI runs
+
+.PHONY: test-fast
+test-fast: ## Tests that need neither root nor a lab host
+	$(GOTEST) $(TAGS) -v ./...
+
+.PHONY: test-race
+test-race: ## The fast tests under the race detector
+	$(GOTEST) $(TAGS) -race ./internal/... ./provider/... ./schema/...
+
+.PHONY: test-sandbox
+test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
+	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' ./internal/... ./provider/... ./cmd/labctl-guest/...
+
+.PHONY: test-e2e
+test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
+	$(GOTEST) $(TAGS),sandbox -v -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
+
+.PHONY: bench
+bench: build image ## Compare the speed of apply and plan with plain virsh
+	$(GOTEST) $(TAGS),sandbox -run '^$$' -bench . -benchtime 1x -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
+
+.PHONY: soak
+soak: build image ## Repeat the end-to-end tests, to find what fails seldom
+	$(GOTEST) $(TAGS),sandbox -count $(or $(N),20) -timeout 4h -exec '$(SANDBOX)' ./cmd/labctl/...
+
+.PHONY: lint
+lint: $(LINT) ## Static checks
+	$(LINT) run ./...
+
+$(LINT): Makefile
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@touch $@
+
+.PHONY: install
+install: build ## Install labctl and its guest helper under PREFIX (default /usr/local)
+	install -D -m 755 bin/labctl $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/labctl
+	install -D -m 755 bin/labctl-guest $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/labctl-guest
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin .cache

@@ -1,0 +1,34 @@
+#!/bin/bash
+# The whole life of the example lab on a throwaway host: make demo.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [[ ${LABCTL_SANDBOX:-} != 1 ]]; then
+  bin/labctl image build micro # on the machine itself, so that it is kept for the next time
+  exec bin/labctl sandbox -- "$0" "$@"
+fi
+
+run() {
+  printf '\n\e[1m$ labctl %s\e[0m\n' "$*"
+  bin/labctl -chdir=examples/holepunch "$@"
+}
+
+host() { # what labctl could leave behind
+  ip -br link | awk '{print $1}'
+  virsh -q -c qemu:///system list --all --name
+  nft list ruleset
+  find /etc/netplan /etc/sysctl.d /var/lib/labctl/labs -type f 2>/dev/null || true
+}
+
+before=$(host)
+run apply -auto-approve
+run status
+run test
+run plan
+run destroy -auto-approve
+if diff <(echo "$before") <(host); then
+  printf '\nNothing is left of the lab: this host is as it was.\n'
+else
+  printf '\nThe lines above are left behind.\n'
+  exit 1
+fi
