@@ -1,0 +1,115 @@
+package nft
+
+import "strings"
+
+// statements cuts a listing into one string for each statement: lines that nft wrapped are joined, handles and comment
+// lines dropped, spaces outside quotes single. A line that opens a block of the frame ends in "{".
+func statements(listing string) []string {
+	var out []string
+	var joined string
+	for line := range strings.Lines(listing) {
+		line = stripHandle(strings.TrimSpace(line))
+		if joined == "" && (line == "" || strings.HasPrefix(line, "#")) {
+			continue
+		}
+		if joined != "" {
+			line = joined + " " + line
+		}
+		if isOpen(line) && !opensFrame(line) {
+			joined = line
+			continue
+		}
+		joined = ""
+		out = append(out, squeeze(line))
+	}
+	if joined != "" {
+		out = append(out, squeeze(joined))
+	}
+	return out
+}
+
+// opensFrame reports whether a line ending in "{" opens a table or an object in one, rather than a wrapped set of elements
+// or an anonymous set in a rule.
+func opensFrame(line string) bool {
+	head, ok := strings.CutSuffix(line, "{")
+	if !ok || strings.ContainsAny(head, `{}="@`) {
+		return false
+	}
+	first, _, _ := strings.Cut(line, " ")
+	switch first {
+	case "table", "chain", "set", "map", "counter", "quota", "limit", "ct", "flowtable", "secmark", "synproxy", "meter":
+		return true
+	}
+	return false
+}
+
+// stripHandle takes off what -a adds at the end of a line: ` # handle 7`.
+func stripHandle(line string) string {
+	at := strings.LastIndex(line, "# handle ")
+	if at < 0 || strings.Trim(line[at+len("# handle "):], "0123456789") != "" {
+		return line
+	}
+	return strings.TrimSpace(line[:at])
+}
+
+// isOpen reports whether more braces are opened than closed outside quotes, or a quote is left open.
+func isOpen(line string) bool {
+	depth, quoted := 0, false
+	for _, c := range line {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{':
+			depth++
+		case c == '}':
+			depth--
+		}
+	}
+	return depth > 0
+}
+
+// squeeze makes each run of spaces and tabs outside quotes one space.
+func squeeze(line string) string {
+	var b strings.Builder
+	quoted, space := false, false
+	for _, c := range line {
+		if c == '"' {
+			quoted = !quoted
+		}
+		if !quoted && (c == ' ' || c == '\t') {
+			space = true
+			continue
+		}
+		if space && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		space = false
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// splitTop splits at the commas that are in no quotes, braces or brackets.
+func splitTop(text string) []string {
+	var parts []string
+	depth, quoted, start := 0, false, 0
+	for i, c := range text {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '(' || c == '[':
+			depth++
+		case c == '}' || c == ')' || c == ']':
+			depth--
+		case c == ',' && depth == 0:
+			parts = append(parts, strings.TrimSpace(text[start:i]))
+			start = i + 1
+		}
+	}
+	if last := strings.TrimSpace(text[start:]); last != "" {
+		parts = append(parts, last)
+	}
+	return parts
+}
