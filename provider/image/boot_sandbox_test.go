@@ -1,0 +1,228 @@
+//go:build sandbox
+
+package image_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image"
+	"github.com/labctl/labctl/provider/image/micro"
+	"github.com/labctl/labctl/schema"
+)
+
+// machine is a QEMU process with no network, under emulation, started on an image as libvirt would.
+type machine struct {
+	t      *testing.T
+	dir    string
+	agent  net.Conn
+	lines  *bufio.Reader
+	ended  chan error
+	booted time.Duration
+}
+
+// start boots the image and waits for its agent to answer.
+func start(t *testing.T, dir string, paths image.Paths, extra ...string) *machine {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &machine{t: t, dir: dir, ended: make(chan error, 1)}
+	socket := filepath.Join(dir, "agent")
+	_ = os.Remove(socket)
+	disk := filepath.Join(dir, "root.qcow2")
+	if _, err := os.Stat(disk); err != nil {
+		run(t, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", paths.Disk, disk)
+	}
+	args := append([]string{
+		"qemu-system-x86_64", "-accel", "tcg", "-m", "128", "-nodefaults", "-display", "none", "-nic", "none",
+		"-kernel", paths.Kernel, "-initrd", paths.Initrd, "-append", micro.Cmdline, "-serial", "file:" + filepath.Join(dir, "serial"),
+		"-drive", "if=virtio,format=qcow2,file=" + disk, "-device", "virtio-serial", "-chardev", "socket,id=agent,server=on,wait=off,path=" + socket,
+		"-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+	}, extra...)
+	began := time.Now()
+	go func() {
+		_, err := host.Local{}.Run(ctx, host.Cmd(args...))
+		m.ended <- err
+	}()
+	t.Cleanup(func() { cancel(); m.wait(5 * time.Second) })
+	for m.agent == nil {
+		m.agent, _ = net.Dial("unix", socket)
+		m.check(began)
+	}
+	m.lines = bufio.NewReader(m.agent)
+	for {
+		fmt.Fprintln(m.agent, `{"execute":"guest-sync","arguments":{"id":7}}`)
+		_ = m.agent.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if line, err := m.lines.ReadString('\n'); err == nil && strings.Contains(line, `"return": 7`) {
+			break
+		}
+		m.check(began)
+	}
+	m.booted = time.Since(began)
+	for { // answers to the pings that were queued while it booted
+		_ = m.agent.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		if _, err := m.lines.ReadString('\n'); err != nil {
+			return m
+		}
+	}
+}
+
+// check fails the test when the machine has ended or takes far too long.
+func (m *machine) check(began time.Time) {
+	m.t.Helper()
+	select {
+	case err := <-m.ended:
+		m.t.Fatalf("the machine ended: %v\n%s", err, m.serial())
+	case <-time.After(10 * time.Millisecond):
+	}
+	if time.Since(began) > 30*time.Second {
+		m.t.Fatalf("no answer from the agent after 30 s:\n%s", m.serial())
+	}
+}
+
+func (m *machine) serial() string {
+	text, _ := os.ReadFile(filepath.Join(m.dir, "serial"))
+	return string(text)
+}
+
+// wait reports whether the machine ended within the time.
+func (m *machine) wait(limit time.Duration) bool {
+	select {
+	case err := <-m.ended:
+		m.ended <- err
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+func (m *machine) call(command string, arguments, result any) {
+	m.t.Helper()
+	request, _ := json.Marshal(map[string]any{"execute": command, "arguments": arguments})
+	_, _ = m.agent.Write(append(request, '\n'))
+	_ = m.agent.SetReadDeadline(time.Now().Add(20 * time.Second))
+	line, err := m.lines.ReadBytes('\n')
+	if err != nil {
+		m.t.Fatalf("%s: %v\n%s", command, err, m.serial())
+	}
+	answer := struct{ Return, Error json.RawMessage }{}
+	if err := json.Unmarshal(line, &answer); err != nil || answer.Error != nil {
+		m.t.Fatalf("%s: %v %s", command, err, line)
+	}
+	if err := json.Unmarshal(answer.Return, result); err != nil {
+		m.t.Fatalf("%s: %v in %s", command, err, line)
+	}
+}
+
+// exec runs a program in the guest and returns what it printed; it fails the test when the program fails.
+func (m *machine) exec(args ...string) string {
+	m.t.Helper()
+	var started struct{ PID int }
+	m.call("guest-exec", map[string]any{"path": args[0], "arg": args[1:], "capture-output": true}, &started)
+	for {
+		var status struct {
+			Exited   bool
+			ExitCode int
+			Out      string `json:"out-data"`
+			Err      string `json:"err-data"`
+		}
+		m.call("guest-exec-status", map[string]any{"pid": started.PID}, &status)
+		if !status.Exited {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		out, _ := base64.StdEncoding.DecodeString(status.Out)
+		said, _ := base64.StdEncoding.DecodeString(status.Err)
+		if status.ExitCode != 0 {
+			m.t.Errorf("%q: exit %d\n%s%s", args, status.ExitCode, out, said)
+		}
+		return string(out)
+	}
+}
+
+func run(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := (host.Local{}).Run(t.Context(), host.Cmd(args...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build applies an image to a new pool and returns the provider.
+func build(t *testing.T, img *schema.Image) *image.Provider {
+	t.Helper()
+	img.Key = schema.ImageKey(*img)
+	p := image.New(host.Local{}, t.TempDir(), image.Options{})
+	want := schema.Resource{Addr: schema.Addr{Kind: "image", Name: img.Name}, Body: img}
+	c, err := p.Plan(&want, nil)
+	if err != nil || c.Action != provider.Create {
+		t.Fatalf("plan of a new image: %v %v", c.Action, err)
+	}
+	began := time.Now()
+	if err := p.Apply(t.Context(), "lab", c); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("built in %v", time.Since(began).Round(10*time.Millisecond))
+	return p
+}
+
+func TestMicroBoots(t *testing.T) {
+	img := &schema.Image{Name: "micro", Build: "micro"}
+	p := build(t, img)
+	paths, err := p.Pool().Paths(img.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size int64
+	for _, path := range []string{paths.Kernel, paths.Initrd} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	t.Logf("kernel and initrd: %.2f MB", float64(size)/1e6)
+	dir := t.TempDir()
+	m := start(t, dir, paths)
+	t.Logf("the agent answered after %v", m.booted.Round(10*time.Millisecond))
+	for _, tool := range [][]string{
+		{"nft", "--version"}, {"conntrack", "--version"}, {"ncat", "--version"}, {"ip", "-V"}, {"busybox", "uname", "-r"}, {"tc", "-V"},
+		{"tcpdump", "--version"},
+	} {
+		m.exec(tool...)
+	}
+	m.exec("nft", "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; "+
+		"add rule ip t c ip protocol tcp masquerade random")
+	if rules := m.exec("nft", "list", "ruleset"); !strings.Contains(rules, "masquerade random") {
+		t.Errorf("the rule is not in the ruleset:\n%s", rules)
+	}
+	m.exec("busybox", "sh", "-c", "echo kept >/root/kept && sync")
+	m.powerOff("guest-shutdown")
+
+	m = start(t, dir, paths)
+	if kept := m.exec("busybox", "cat", "/root/kept"); kept != "kept\n" {
+		t.Errorf("/root/kept after a restart: %q", kept)
+	}
+	m.powerOff("guest-shutdown")
+}
+
+// powerOff asks the agent to stop the machine, as libvirt does.
+func (m *machine) powerOff(command string) {
+	m.t.Helper()
+	began := time.Now()
+	fmt.Fprintf(m.agent, "{%q:%q}\n", "execute", command)
+	if !m.wait(10 * time.Second) {
+		m.t.Fatalf("%s: still running after 10 s:\n%s", command, bytes.TrimSpace([]byte(m.serial())))
+	}
+	m.t.Logf("off after %v", time.Since(began).Round(10*time.Millisecond))
+}
