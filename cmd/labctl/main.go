@@ -50,14 +50,14 @@ func run(args []string) (code int) {
 		}
 	}()
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(normalise(root, args))
 	err := root.Execute()
 	exit, ok := errors.AsType[exitCode](err)
 	switch {
 	case err == nil:
 		return exitOK
 	case !ok:
-		fmt.Fprintf(os.Stderr, "labctl: %v\n", err)
+		fmt.Fprintf(os.Stderr, "labctl: %v\n", commandError(root, err))
 		return exitError
 	case exit.err != nil:
 		fmt.Fprintf(os.Stderr, "labctl: %v\n", exit.err)

@@ -1,16 +1,46 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
 func newRoot() *cobra.Command {
+	o := &options{}
 	root := &cobra.Command{
-		Use:           "labctl",
-		Short:         "Virtual network labs as code: bridges, machines, NAT and firewalls from HCL",
+		Use:   "labctl",
+		Short: "Virtual network labs as code: bridges, machines, NAT and firewalls from HCL",
+		Long: `labctl makes the virtual network labs that HCL files describe: bridges through netplan, machines through
+libvirt, and the addresses, routes, NAT and firewalls inside them. It keeps no state file: the live systems
+are the state, and a plan is the difference between them and the files.
+
+Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with changes to make. 'exec' and
+'sandbox' give the exit code of the command that they run. Flags take one dash or two.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return o.enter()
+		},
 	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = 2
+	o.register(root)
 	root.AddCommand(newSandbox(), newVersion())
 	return root
+}
+
+// commandError makes cobra's word on an unknown command labctl's own.
+func commandError(root *cobra.Command, err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "unknown command ")
+	if !ok {
+		return err
+	}
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, `"`), `"`)
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("there is no command %q; did you mean %s?", name, strings.Join(near, " or "))
+	}
+	return fmt.Errorf("there is no command %q\nRun 'labctl -help' for the commands", name)
 }

@@ -39,7 +39,7 @@ not be run or found.`,
 		},
 	}
 	cmd.Flags().BoolVar(&timings, "timings", os.Getenv("LABCTL_SANDBOX_TIMINGS") != "", "tell where the time of its start goes")
-	cmd.Flags().SetInterspersed(false)
+	endFlagsAtCommand(cmd)
 	return cmd
 }
 
