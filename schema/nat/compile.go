@@ -104,8 +104,8 @@ func (r *router) sets(t *text) {
 		t.close()
 	}
 	if r.reuses {
-		t.note("inside endpoint -> its outside endpoint: the mappings")
-		set("map mapped", "inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service")
+		t.note("inside endpoint -> its outside port: the mappings")
+		set("map mapped", "inet_proto . ipv4_addr . inet_service : inet_service")
 		t.note("outside ports that a mapping holds")
 		set("set taken", "inet_proto . inet_service")
 	}

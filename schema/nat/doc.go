@@ -8,7 +8,7 @@
 // How it works in nftables. The kernel's own masquerade keeps a source port where it can, so it maps independently of
 // the endpoint until two inside hosts use one source port, and it filters by address and port, because only a
 // connection's own replies pass. Every other behaviour needs memory beside conntrack: the map "mapped" (inside endpoint
-// to outside endpoint) makes later connections reuse a mapping, the map "endpoints" (outside port to inside endpoint)
+// to outside port) makes later connections reuse a mapping, the map "endpoints" (outside port to inside endpoint)
 // lets peers in, and the set "peers" holds the addresses that a mapping has sent to. The chain "learn" fills them from
 // conntrack after the source was translated.
 package nat

@@ -90,7 +90,7 @@ func (r *router) choosePort(t *text, match, translate string) {
 		to += " to "
 	}
 	if r.reuses {
-		t.rule(match+"snat ip to meta l4proto . ip saddr . th sport map @mapped",
+		t.rule(ports+to+":meta l4proto . ip saddr . th sport map @mapped",
 			"endpoint-independent mapping: the mapping this endpoint has")
 		if r.Ports == Preserve {
 			t.rule(ports+"meta l4proto . th sport @taken "+to+":1024-65535", "the port is another endpoint's: choose one")
@@ -145,10 +145,10 @@ func (r *router) learn(t *text) {
 		fromPeer = "meta l4proto . ct original proto-dst != @forwarded "
 	}
 	for _, p := range r.lifetimeOf() {
-		r.learnFrom(t, out+p.match, "ct original ip saddr", "ct original proto-src", "ct reply ip daddr", "ct reply proto-dst",
+		r.learnFrom(t, out+p.match, "ct original ip saddr", "ct original proto-src", "ct reply proto-dst",
 			"ct original ip daddr", p.seconds)
 		if r.lets {
-			r.learnFrom(t, back+p.match+fromPeer, "ct reply ip saddr", "ct reply proto-src", "ct original ip daddr",
+			r.learnFrom(t, back+p.match+fromPeer, "ct reply ip saddr", "ct reply proto-src",
 				"ct original proto-dst", "", p.seconds)
 		}
 	}
@@ -156,10 +156,10 @@ func (r *router) learn(t *text) {
 }
 
 // learnFrom writes one rule an element: inside and outside are the endpoints of the mapping, peer whom it sends to.
-func (r *router) learnFrom(t *text, match, inAddr, inPort, outAddr, outPort, peer string, life int) {
+func (r *router) learnFrom(t *text, match, inAddr, inPort, outPort, peer string, life int) {
 	if r.reuses {
-		t.rule(fmt.Sprintf("%supdate @mapped { meta l4proto . %s . %s timeout %ds : %s . %s }",
-			match, inAddr, inPort, life, outAddr, outPort), "learn the mapping")
+		t.rule(fmt.Sprintf("%supdate @mapped { meta l4proto . %s . %s timeout %ds : %s }",
+			match, inAddr, inPort, life, outPort), "learn the mapping")
 		t.rule(fmt.Sprintf("%supdate @taken { meta l4proto . %s timeout %ds }", match, outPort, life), "")
 	}
 	if r.lets {
