@@ -39,13 +39,19 @@ type room struct {
 // The first room that a folder is in counts.
 var rooms = []room{
 	{"cmd/labctl", []string{"*"}, "it wires everything together"},
-	{"cmd/labctl-guest", []string{"schema", "internal/guest", "internal/helper", "internal/probe/wire"},
-		"the helper goes into guests of a few megabytes and must build without cgo"},
+	{
+		"cmd/labctl-guest",
+		[]string{"schema", "internal/guest", "internal/helper", "internal/probe/wire"},
+		"the helper goes into guests of a few megabytes and must build without cgo",
+	},
 	{"schema/config", []string{"schema"}, "the language knows no provider's interface"},
 	{"schema", []string{"schema"}, "the language knows neither providers nor the engine"},
 	{"provider/providertest", []string{"provider", "schema"}, "one suite for every provider, so it knows none"},
-	{"provider/libvirt", []string{"provider", "schema", "internal/host", "internal/kvm", "internal/seed", "provider/libvirt"},
-		"a provider knows one live system, and no other provider"},
+	{
+		"provider/libvirt",
+		[]string{"provider", "schema", "internal/host", "internal/kvm", "internal/seed", "provider/libvirt"},
+		"a provider knows one live system, and no other provider",
+	},
 	{"provider/netplan", []string{"provider", "schema", "internal/host", "provider/netplan"}, "a provider knows one live system, and no other provider"},
 	{"provider/nftables", []string{"provider", "schema", "internal/host", "provider/nftables"}, "a provider knows one live system, and no other provider"},
 	{"provider/guest", []string{"provider", "schema", "internal/host", "internal/helper", "provider/guest"}, "a provider knows one live system, and no other provider"},
@@ -59,8 +65,11 @@ var rooms = []room{
 	{"internal/view", []string{"provider", "schema", "internal/plan", "internal/probe"}, "it renders what it is given and runs nothing"},
 	{"internal/graph", []string{"schema"}, "a graph of addresses knows no plan"},
 	{"internal/plan", []string{"provider", "schema", "internal/graph"}, "a plan is data"},
-	{"internal/engine", []string{"provider", "schema", "internal/graph", "internal/plan", "internal/lock"},
-		"the engine works through the contract alone, so that it runs on the fake as on the real"},
+	{
+		"internal/engine",
+		[]string{"provider", "schema", "internal/graph", "internal/plan", "internal/lock"},
+		"the engine works through the contract alone, so that it runs on the fake as on the real",
+	},
 }
 
 // bans name imports from outside the module that only some folders may have.

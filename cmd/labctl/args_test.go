@@ -20,7 +20,7 @@ func TestNormalise(t *testing.T) {
 		"fmt -check -":                              "fmt --check -",
 		"fmt -h":                                    "fmt -h",
 		"plan -nonsense":                            "plan --nonsense",
-		"-no-color sandbox sandbox -x":              "--no-color sandbox sandbox -x",
+		"-no-color sandbox -- sandbox -x":           "--no-color sandbox -- sandbox -x",
 		"apply -auto-approve plan -var x=1 -json":   "apply --auto-approve plan --var x=1 --json",
 		"-chdir sandbox plan -detailed-exitcode":    "--chdir sandbox plan --detailed-exitcode",
 		"destroy -lab holepunch -auto-approve":      "destroy --lab holepunch --auto-approve",

@@ -24,20 +24,20 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// exitCode is an error that ends labctl with a code and, if err is nil, without a word.
-type exitCode struct {
+// codeError is an error that ends labctl with a code and, if err is nil, without a word.
+type codeError struct {
 	code int
 	err  error
 }
 
-func (e exitCode) Error() string {
+func (e codeError) Error() string {
 	if e.err == nil {
 		return fmt.Sprintf("exit code %d", e.code)
 	}
 	return e.err.Error()
 }
 
-func (e exitCode) Unwrap() error { return e.err }
+func (e codeError) Unwrap() error { return e.err }
 
 func run(args []string) (code int) {
 	defer func() {
@@ -52,7 +52,7 @@ func run(args []string) (code int) {
 	root := newRoot()
 	root.SetArgs(normalise(root, args))
 	err := root.Execute()
-	exit, ok := errors.AsType[exitCode](err)
+	exit, ok := errors.AsType[codeError](err)
 	switch {
 	case err == nil:
 		return exitOK

@@ -35,7 +35,7 @@ not be run or found.`,
 			if code == 0 && err == nil {
 				return nil
 			}
-			return exitCode{code, err}
+			return codeError{code, err}
 		},
 	}
 	cmd.Flags().BoolVar(&timings, "timings", os.Getenv("LABCTL_SANDBOX_TIMINGS") != "", "tell where the time of its start goes")
