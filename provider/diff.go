@@ -80,7 +80,7 @@ func byName(have, want any) (maps [2]map[string]any, ok bool) {
 			return maps, false
 		}
 		for _, element := range list {
-			name, named := nameOf(element)
+			name, named := ElementName(element)
 			if _, twice := maps[i][name]; !named || twice {
 				return maps, false
 			}
@@ -90,7 +90,8 @@ func byName(have, want any) (maps [2]map[string]any, ok bool) {
 	return maps, len(maps[0])+len(maps[1]) > 0
 }
 
-func nameOf(element any) (string, bool) {
+// ElementName is what a list element is matched by: its name, its path, or a route's destination with its table.
+func ElementName(element any) (string, bool) {
 	object, isObject := element.(map[string]any)
 	if !isObject {
 		return "", false

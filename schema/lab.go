@@ -21,7 +21,8 @@ type Resource struct {
 	Host      string    `json:"host,omitempty"` // label of the host that carries it; "" for the unlabelled one
 	Deps      []Addr    `json:"depends_on,omitempty"`
 	Lifecycle Lifecycle `json:"lifecycle,omitzero"`
-	Body      any       `json:"body"` // *Bridge, *Network, *Image, *Domain, *Guest, *Sysctl or *Ruleset: see NewBody
+	Sensitive []string  `json:"sensitive,omitempty"` // attribute paths whose values are never shown or saved; "all" for every one
+	Body      any       `json:"body"`                // *Bridge, *Network, *Image, *Domain, *Guest, *Sysctl or *Ruleset: see NewBody
 }
 
 // NewBody is an empty body for a resource of the type (see Addr.Type), to decode JSON into.
