@@ -6,24 +6,27 @@ import "strings"
 // lines dropped, spaces outside quotes single. A line that opens a block of the frame ends in "{".
 func statements(listing string) []string {
 	var out []string
-	var joined string
+	var joined []string // lines of the statement under way
+	depth := 0          // braces open in it
 	for line := range strings.Lines(listing) {
 		line = stripHandle(strings.TrimSpace(line))
-		if joined == "" && (line == "" || strings.HasPrefix(line, "#")) {
-			continue
+		if len(joined) == 0 {
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if opensFrame(line) || line == "}" {
+				out = append(out, squeeze(line))
+				continue
+			}
 		}
-		if joined != "" {
-			line = joined + " " + line
+		joined = append(joined, line)
+		if depth += openBraces(line); depth <= 0 {
+			out = append(out, squeeze(strings.Join(joined, " ")))
+			joined, depth = nil, 0
 		}
-		if isOpen(line) && !opensFrame(line) {
-			joined = line
-			continue
-		}
-		joined = ""
-		out = append(out, squeeze(line))
 	}
-	if joined != "" {
-		out = append(out, squeeze(joined))
+	if len(joined) > 0 {
+		out = append(out, squeeze(strings.Join(joined, " ")))
 	}
 	return out
 }
@@ -52,8 +55,8 @@ func stripHandle(line string) string {
 	return strings.TrimSpace(line[:at])
 }
 
-// isOpen reports whether more braces are opened than closed outside quotes, or a quote is left open.
-func isOpen(line string) bool {
+// openBraces counts how many more braces are opened than closed outside quotes. nft ends every quote on its line.
+func openBraces(line string) int {
 	depth, quoted := 0, false
 	for _, c := range line {
 		switch {
@@ -66,7 +69,7 @@ func isOpen(line string) bool {
 			depth--
 		}
 	}
-	return depth > 0
+	return depth
 }
 
 // squeeze makes each run of spaces and tabs outside quotes one space.
