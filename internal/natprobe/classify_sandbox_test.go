@@ -1,0 +1,66 @@
+//go:build sandbox
+
+package natprobe_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/labctl/labctl/internal/natprobe"
+	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/nat"
+)
+
+var quick = natprobe.Timing{Interval: 60 * time.Millisecond, Tries: 3}
+
+func classify(t *testing.T, w *world, s *site) natprobe.Behaviour {
+	t.Helper()
+	b, err := natprobe.Classify(context.Background(), func() (net.PacketConn, error) {
+		return s.hosts[0].openUDP(s.inside[0], 0)
+	}, w.server, quick)
+	if err != nil {
+		t.Fatalf("classify: %v", err)
+	}
+	return b
+}
+
+// arms are the two ways to build a router.
+var arms = map[string]bool{"one arm": true, "two arms": false}
+
+func TestEveryTypeIsWhatItSays(t *testing.T) {
+	for arm, oneArm := range arms {
+		for _, typ := range nat.Types() {
+			for _, hairpin := range []bool{false, true} {
+				name := arm + " " + typ
+				if hairpin {
+					name += " hairpin"
+				}
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t, oneArm)
+					n := schema.NAT{Type: typ, Hairpin: hairpin}
+					w.sites[0].set(n)
+					got := classify(t, w, w.sites[0])
+					want := nat.Resolve(n)
+					if got.Type() != typ || got.Mapping != want.Mapping || got.Filtering != want.Filtering {
+						t.Errorf("it behaves as %q: %+v", got.Type(), got)
+					}
+					if got.Hairpin != hairpin {
+						t.Errorf("hairpin is %v", got.Hairpin)
+					}
+					if preserves := want.Ports == nat.Preserve; got.Preserves != preserves {
+						t.Errorf("port kept is %v: %v", got.Preserves, got.Outside)
+					}
+					if got.Outside.Addr() != w.sites[0].outside {
+						t.Errorf("seen from %v, not from the router's address", got.Outside)
+					}
+					if t.Failed() {
+						t.Log(w.sites[0].router.run("nft", "list", "ruleset"))
+					}
+				})
+			}
+		}
+	}
+}
