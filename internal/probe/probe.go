@@ -1,0 +1,257 @@
+// Package probe runs the checks of a lab from inside its machines and says what came of each: what was expected, what was
+// seen, and, where they differ, what on the way makes it so.
+//
+// It speaks to the machines through Machines alone, and to nothing else.
+package probe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/labctl/labctl/schema"
+)
+
+// Machines carries requests to the helper inside a lab's machines.
+type Machines interface {
+	// Ask has the helper in the domain carry out one request, and waits for its end. An error means that the request
+	// could not be carried out; that a peer does not answer is no error but an Answer.
+	Ask(ctx context.Context, domain string, r Request) (Answer, error)
+	// Run runs a command in the domain. A command that exits non-zero is no error.
+	Run(ctx context.Context, domain string, args ...string) (exit int, output string, err error)
+}
+
+// Request is what one machine is asked to do. Exactly one pointer is set.
+type Request struct {
+	Ping  *Ping
+	TCP   *Connect
+	Punch *Punch
+}
+
+// Ping asks for ICMP echo requests.
+type Ping struct {
+	To      string
+	Count   int
+	Timeout time.Duration // of the whole request
+}
+
+// Connect asks for one TCP connection.
+type Connect struct {
+	To      string
+	Port    int
+	Timeout time.Duration
+}
+
+// Punch asks for one side of a hole punch.
+type Punch struct {
+	Protocol string // "udp" or "tcp"
+	Session  string // the same on both sides, and no other punch's
+	Name     string // "a" or "b"
+	Port     int    // the machine's own
+	To       string // address that the other side's packets are expected from
+	ToPort   int
+	Timeout  time.Duration
+}
+
+// Answer is what a machine saw.
+type Answer struct {
+	Received  int     // ping: replies
+	State     string  // tcp: "open", "closed" or "filtered"
+	Arrived   bool    // punch: a packet of the other side came here
+	Confirmed bool    // punch: and one of ours was seen there
+	From      string  // punch: where the other side's packets came from, address:port
+	Sent      int     // packets or connection attempts
+	Seconds   float64 // ping: the mean round trip; punch: from the first packet until confirmed
+}
+
+// Options are how checks are run.
+type Options struct {
+	Parallel int          // checks at once; 0 is 16
+	Done     func(Result) // hears of each result as it comes, one at a time; may be nil
+}
+
+// Result is how one check went.
+type Result struct {
+	Check   schema.Addr `json:"check"`
+	Pos     schema.Pos  `json:"pos,omitzero"`
+	Kind    string      `json:"kind"`
+	Subject string      `json:"subject"` // what was tried, in words
+	Expect  string      `json:"expect"`
+	Got     string      `json:"got,omitempty"` // empty where the check could not be carried out
+	Pass    bool        `json:"pass"`
+	Tries   int         `json:"tries"`
+	Took    float64     `json:"seconds"`
+	Detail  string      `json:"detail,omitempty"` // what was seen, in words
+	Error   string      `json:"error,omitempty"`  // why the check could not be carried out
+	Why     []string    `json:"why,omitempty"`    // of a failed check: what was found on the way
+}
+
+const (
+	defaultParallel = 16
+	defaultDeadline = 20 * time.Second
+)
+
+// Run runs all checks, side by side where they do not disturb each other, and returns a result for each in their order.
+func Run(ctx context.Context, lab *schema.Lab, machines Machines, checks []schema.Check, o Options) []Result {
+	if o.Parallel <= 0 {
+		o.Parallel = defaultParallel
+	}
+	r := &runner{lab: lab, machines: machines, turns: newTurns()}
+	results := make([]Result, len(checks))
+	slots := make(chan struct{}, o.Parallel)
+	var wait sync.WaitGroup
+	var tell sync.Mutex
+	for n := range checks {
+		wait.Go(func() {
+			free := r.turns.take(uses(&checks[n]))
+			slots <- struct{}{}
+			results[n] = r.run(ctx, &checks[n])
+			<-slots
+			free()
+			if o.Done != nil {
+				tell.Lock()
+				defer tell.Unlock()
+				o.Done(results[n])
+			}
+		})
+	}
+	wait.Wait()
+	return results
+}
+
+// Failed reports whether any result is no pass.
+func Failed(results []Result) bool {
+	return slices.ContainsFunc(results, func(r Result) bool { return !r.Pass })
+}
+
+type runner struct {
+	lab      *schema.Lab
+	machines Machines
+	turns    *turns
+}
+
+// attempt is one try of a check.
+type attempt struct {
+	got    string
+	detail string
+	err    error
+}
+
+// probing is a check that is ready to be tried.
+type probing struct {
+	kind, subject, expect string
+	try                   func(context.Context) attempt
+	explain               func(context.Context, attempt) []string // nil where there is nothing to add
+}
+
+func (r *runner) run(ctx context.Context, c *schema.Check) Result {
+	began := time.Now()
+	deadline := defaultDeadline
+	if c.Deadline > 0 {
+		deadline = time.Duration(c.Deadline * float64(time.Second))
+	}
+	p := r.prepare(c)
+	result := Result{Check: c.Addr, Pos: c.Pos, Kind: p.kind, Subject: p.subject, Expect: p.expect}
+	if p.try == nil {
+		result.Error = "this labctl cannot run a check of this kind"
+		return result
+	}
+	limited, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	var last attempt
+	retries := c.Retries
+	if retries == 0 && (p.expect == success || p.expect == "open") {
+		retries = 1 // one lost packet, as while a bridge learns, is no failure
+	}
+	for result.Tries <= retries {
+		result.Tries++
+		last = p.try(limited)
+		if last.err == nil && last.got == p.expect || limited.Err() != nil {
+			break
+		}
+	}
+	result.Got, result.Detail = last.got, last.detail
+	result.Pass = last.err == nil && last.got == p.expect
+	if last.err != nil {
+		result.Error = last.err.Error()
+		if limited.Err() != nil && ctx.Err() == nil {
+			result.Error = fmt.Sprintf("no answer within %v: %v", deadline, last.err)
+		}
+	} else if !result.Pass && p.explain != nil {
+		result.Why = p.explain(ctx, last)
+	}
+	result.Took = time.Since(began).Seconds()
+	return result
+}
+
+func (r *runner) prepare(c *schema.Check) probing {
+	switch {
+	case c.Ping != nil:
+		return r.ping(c.Ping)
+	case c.TCP != nil:
+		return r.tcp(c.TCP)
+	case c.HolePunch != nil:
+		return r.holePunch(c.HolePunch)
+	case c.Exec != nil:
+		return r.exec(c.Exec)
+	}
+	return probing{kind: kindOf(c)}
+}
+
+func kindOf(c *schema.Check) string {
+	switch {
+	case c.UDP != nil:
+		return "udp"
+	case c.NAT != nil:
+		return "nat"
+	case c.Route != nil:
+		return "route"
+	case c.Throughput != nil:
+		return "throughput"
+	}
+	return "empty"
+}
+
+// turns lets checks that would disturb each other run one after the other: two hole punches in one machine share its
+// conntrack entries, and ports.
+type turns struct {
+	mu    sync.Mutex
+	freed *sync.Cond
+	taken map[string]bool
+}
+
+func newTurns() *turns {
+	t := &turns{taken: map[string]bool{}}
+	t.freed = sync.NewCond(&t.mu)
+	return t
+}
+
+// take waits until none of names is taken, and takes them all at once.
+func (t *turns) take(names []string) (free func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for slices.ContainsFunc(names, func(name string) bool { return t.taken[name] }) {
+		t.freed.Wait()
+	}
+	for _, name := range names {
+		t.taken[name] = true
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, name := range names {
+			delete(t.taken, name)
+		}
+		t.freed.Broadcast()
+	}
+}
+
+// uses names the machines that the check must have for itself.
+func uses(c *schema.Check) []string {
+	if c.HolePunch == nil {
+		return nil
+	}
+	return []string{c.HolePunch.A.Domain, c.HolePunch.B.Domain}
+}

@@ -1,0 +1,145 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/labctl/labctl/schema"
+)
+
+// punchTime is how long both sides try. It has to outlast the difference between the moments at which the agents of the
+// two machines start them.
+const punchTime = 4 * time.Second
+
+func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
+	session := ""
+	return probing{
+		kind: "hole_punch", expect: c.Expect,
+		subject: fmt.Sprintf("%s hole between %s and %s", strings.ToUpper(c.Protocol), called(c.A.Endpoint), called(c.B.Endpoint)),
+		try: func(ctx context.Context) attempt {
+			session = uuid.NewString()
+			return r.punch(ctx, c, session)
+		},
+		explain: func(ctx context.Context, last attempt) []string {
+			if last.got == success {
+				return []string{"both routers keep one outside port for every peer, which is what a punch needs"}
+			}
+			return append(r.explainNAT(ctx, c.Protocol, c.A, c.B), r.explainNAT(ctx, c.Protocol, c.B, c.A)...)
+		},
+	}
+}
+
+// punch lets both sides begin at once and counts a hole as punched when both have heard the other.
+func (r *runner) punch(ctx context.Context, c *schema.HolePunchCheck, session string) attempt {
+	peers := [2]schema.PunchPeer{c.A, c.B}
+	var answers [2]Answer
+	var errs [2]error
+	var wait sync.WaitGroup
+	for n, self := range peers {
+		other := peers[1-n]
+		wait.Go(func() {
+			answers[n], errs[n] = r.machines.Ask(ctx, self.Domain, Request{Punch: &Punch{
+				Protocol: c.Protocol, Session: session, Name: string("ab"[n]), Port: self.Port,
+				To: outside(other), ToPort: other.Port, Timeout: punchTime,
+			}})
+		})
+	}
+	wait.Wait()
+	for n, err := range errs {
+		if err != nil {
+			return attempt{err: fmt.Errorf("%s: %w", peers[n].VM, err)}
+		}
+	}
+	detail := fmt.Sprintf("%s %s, %s %s", peers[0].VM, heard(answers[0]), peers[1].VM, heard(answers[1]))
+	if answers[0].Arrived && answers[1].Arrived {
+		return attempt{got: success, detail: detail}
+	}
+	return attempt{got: failure, detail: detail}
+}
+
+// outside is where a peer is reached: its router's address where it is behind one, else its own.
+func outside(p schema.PunchPeer) string {
+	if p.Outside != "" {
+		return p.Outside
+	}
+	return p.Address
+}
+
+func heard(a Answer) string {
+	if !a.Arrived {
+		return fmt.Sprintf("heard nothing (sent %d)", a.Sent)
+	}
+	return "heard from " + a.From
+}
+
+// explainNAT looks up, in the router before self, on which outside port self's packets to the other really left.
+func (r *runner) explainNAT(ctx context.Context, protocol string, self, other schema.PunchPeer) []string {
+	router, domain := r.holder(self.Outside)
+	if domain == "" {
+		return nil
+	}
+	_, table, err := r.machines.Run(ctx, domain, "conntrack", "-L", "-p", protocol, "--src", self.Address)
+	if err != nil {
+		return []string{fmt.Sprintf("%s: its conntrack table cannot be read: %v", router, err)}
+	}
+	port, found := mappedPort(table, self.Port, outside(other))
+	switch {
+	case !found:
+		return []string{fmt.Sprintf("%s has no mapping for %s: the packets did not pass it", router, withPort(self.Address, self.Port))}
+	case port == strconv.Itoa(self.Port):
+		return []string{fmt.Sprintf("%s keeps %s's port %d, where %s sends to", router, self.VM, self.Port, other.VM)}
+	}
+	return []string{fmt.Sprintf("%s sends %s's packets from port %s, and not from %d, where %s sends to: "+
+		"a NAT that picks another port for each peer lets no hole be punched", router, self.VM, port, self.Port, other.VM)}
+}
+
+var (
+	sourcePort      = regexp.MustCompile(`\bsport=(\d+)`)
+	destination     = regexp.MustCompile(`\bdst=(\S+)`)
+	destinationPort = regexp.MustCompile(`\bdport=(\d+)`)
+)
+
+// mappedPort finds, in conntrack's list, the outside port of the flow from port to the peer: the destination port of the
+// answers that are expected.
+func mappedPort(table string, port int, peer string) (outsidePort string, found bool) {
+	for line := range strings.Lines(table) {
+		sources := sourcePort.FindAllStringSubmatch(line, 2)
+		to := destination.FindStringSubmatch(line)
+		replies := destinationPort.FindAllStringSubmatch(line, 2)
+		if len(sources) < 1 || to == nil || len(replies) < 2 {
+			continue
+		}
+		if sources[0][1] == strconv.Itoa(port) && to[1] == peer {
+			return replies[1][1], true
+		}
+	}
+	return "", false
+}
+
+// holder finds the machine of the lab that has the address.
+func (r *runner) holder(address string) (vm schema.Addr, domain string) {
+	if address == "" {
+		return schema.Addr{}, ""
+	}
+	for _, resource := range r.lab.Resources {
+		guest, ok := resource.Body.(*schema.Guest)
+		if !ok {
+			continue
+		}
+		for _, i := range guest.Interfaces {
+			for _, a := range i.Addresses {
+				if bare, _, _ := strings.Cut(a, "/"); bare == address {
+					return resource.Addr.Whole(), guest.Domain
+				}
+			}
+		}
+	}
+	return schema.Addr{}, ""
+}

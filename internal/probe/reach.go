@@ -1,0 +1,144 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labctl/labctl/schema"
+)
+
+const (
+	success = "success"
+	failure = "failure"
+)
+
+// called is how a person knows an end of a probe.
+func called(e schema.Endpoint) string {
+	name := e.VM.String()
+	switch {
+	case e.VM == (schema.Addr{}):
+		return withPort(e.Address, e.Port)
+	case e.Address == "" && e.Port == 0:
+		return name
+	case e.Address == "":
+		return fmt.Sprintf("%s port %d", name, e.Port)
+	}
+	return fmt.Sprintf("%s (%s)", name, withPort(e.Address, e.Port))
+}
+
+func withPort(address string, port int) string {
+	if port == 0 {
+		return address
+	}
+	return net.JoinHostPort(address, strconv.Itoa(port))
+}
+
+func (r *runner) ping(c *schema.PingCheck) probing {
+	count := c.Count
+	if count == 0 {
+		count = 3
+	}
+	return probing{
+		kind: "ping", expect: c.Expect,
+		subject: fmt.Sprintf("ping from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
+		try: func(ctx context.Context) attempt {
+			answer, err := r.machines.Ask(ctx, c.From.Domain, Request{Ping: &Ping{
+				To: c.To.Address, Count: count, Timeout: time.Duration(count)*200*time.Millisecond + time.Second,
+			}})
+			if err != nil {
+				return attempt{err: err}
+			}
+			detail := fmt.Sprintf("%d of %d replies", answer.Received, answer.Sent)
+			if answer.Received == 0 {
+				return attempt{got: failure, detail: detail}
+			}
+			return attempt{got: success, detail: fmt.Sprintf("%s, %.1f ms", detail, answer.Seconds*1000)}
+		},
+		explain: func(ctx context.Context, _ attempt) []string { return r.explainReach(ctx, c.From, c.To) },
+	}
+}
+
+func (r *runner) tcp(c *schema.PortCheck) probing {
+	return probing{
+		kind: "tcp", expect: c.Expect,
+		subject: fmt.Sprintf("TCP from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
+		try: func(ctx context.Context) attempt {
+			answer, err := r.machines.Ask(ctx, c.From.Domain, Request{TCP: &Connect{
+				To: c.To.Address, Port: c.To.Port, Timeout: 3 * time.Second,
+			}})
+			if err != nil {
+				return attempt{err: err}
+			}
+			meaning := map[string]string{
+				"open": "the connection was accepted", "closed": "the connection was refused", "filtered": "no answer came",
+			}
+			return attempt{got: answer.State, detail: meaning[answer.State]}
+		},
+		explain: func(ctx context.Context, last attempt) []string {
+			why := r.explainReach(ctx, c.From, c.To)
+			if last.got == "closed" {
+				why = append(why, fmt.Sprintf("the machine answers, and nothing listens on port %d there (or a rule rejects)", c.To.Port))
+			}
+			return why
+		},
+	}
+}
+
+func (r *runner) exec(c *schema.ExecCheck) probing {
+	expect := fmt.Sprintf("exit %d", c.ExpectExit)
+	if c.ExpectOutput != "" {
+		expect += ", output like " + c.ExpectOutput
+	}
+	return probing{
+		kind: "exec", expect: expect, subject: fmt.Sprintf("%s in %s", strings.Join(c.Command, " "), called(c.VM)),
+		try: func(ctx context.Context) attempt {
+			exit, output, err := r.machines.Run(ctx, c.VM.Domain, c.Command...)
+			if err != nil {
+				return attempt{err: err}
+			}
+			like, err := regexp.Compile(c.ExpectOutput)
+			if err != nil {
+				return attempt{err: fmt.Errorf("expect_output: %w", err)}
+			}
+			detail := strings.TrimSpace(output)
+			if exit == c.ExpectExit && like.MatchString(output) {
+				return attempt{got: expect, detail: detail}
+			}
+			got := fmt.Sprintf("exit %d", exit)
+			if exit == c.ExpectExit {
+				got += ", other output"
+			}
+			return attempt{got: got, detail: detail}
+		},
+	}
+}
+
+// explainReach tells which way the sender's kernel sends, and which of the receiver's rules may stand in the way.
+func (r *runner) explainReach(ctx context.Context, from, to schema.Endpoint) (why []string) {
+	if _, route, err := r.machines.Run(ctx, from.Domain, "ip", "route", "get", to.Address); err == nil {
+		if line, _, _ := strings.Cut(strings.TrimSpace(route), "\n"); line != "" {
+			why = append(why, fmt.Sprintf("%s sends it so: %s", from.VM, strings.TrimSpace(line)))
+		}
+	}
+	if _, table, err := r.machines.Run(ctx, from.Domain, "ip", "neigh", "show"); err == nil {
+		for line := range strings.Lines(table) {
+			if strings.Contains(line, "FAILED") || strings.Contains(line, "INCOMPLETE") {
+				why = append(why, fmt.Sprintf("%s gets no ARP answer from its neighbour: %s", from.VM, strings.TrimSpace(line)))
+			}
+		}
+	}
+	if to.Domain == "" {
+		return why
+	}
+	if _, rules, err := r.machines.Run(ctx, to.Domain, "nft", "list", "ruleset"); err == nil && strings.Contains(rules, "hook input") {
+		if strings.Contains(rules, "policy drop") {
+			why = append(why, fmt.Sprintf("%s drops what its input chain does not accept (policy drop)", to.VM))
+		}
+	}
+	return why
+}
