@@ -12,12 +12,12 @@ import (
 // of a list that carry a name (or, for routes, a destination) are matched by it and not by their place.
 func Diff(have, want any) []Detail {
 	var details []Detail
-	diffValue("", plain(have), plain(want), &details)
+	diffValue("", tree(have), tree(want), &details)
 	return details
 }
 
-// plain is the value as JSON decodes it: maps, slices, strings, numbers, booleans.
-func plain(body any) any {
+// tree is the value as JSON decodes it: maps, slices, strings, numbers, booleans.
+func tree(body any) any {
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic("provider: a body that is not JSON: " + err.Error())

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/labctl/labctl/internal/graph"
@@ -114,7 +113,7 @@ func (b *builder) see() {
 			Fingerprint: provider.Fingerprint([]any{f.Mark, f.Body}),
 		}
 		if declared := b.declared[addr]; declared != nil {
-			seen.Body = withoutSensitive(f.Body, declared.Sensitive)
+			seen.Body = provider.WithoutPaths(f.Body, declared.Sensitive)
 		}
 		b.p.Seen = append(b.p.Seen, seen)
 	}
@@ -125,15 +124,9 @@ func (b *builder) see() {
 func redact(details []provider.Detail, sensitive []string) {
 	for n := range details {
 		for _, path := range sensitive {
-			if path == "all" || within(details[n].Path, path) || within(path, details[n].Path) {
+			if path == "all" || provider.WithinPath(details[n].Path, path) || provider.WithinPath(path, details[n].Path) {
 				details[n].Sensitive = true
 			}
 		}
 	}
-}
-
-// within reports whether an attribute path is outer or lies inside it.
-func within(path, outer string) bool {
-	rest, ok := strings.CutPrefix(path, outer)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -186,14 +185,4 @@ func (b *builder) finishOrder(g *graph.Graph[op]) error {
 		b.p.Items = append(b.p.Items, *item)
 	}
 	return nil
-}
-
-// jsonBody is a body as JSON decodes it.
-func jsonBody(body any) (any, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	var value any
-	return value, json.Unmarshal(text, &value)
 }

@@ -139,7 +139,7 @@ func (b *builder) planOne(want schema.Resource, s *source, have found) (plan.Ite
 		object = nil
 	}
 	if object != nil && len(want.Lifecycle.IgnoreChanges) > 0 {
-		body, err := ignore(want.Addr.Type(), want.Body, object.Body, want.Lifecycle.IgnoreChanges)
+		body, err := provider.CarryPaths(want.Addr.Type(), want.Body, object.Body, want.Lifecycle.IgnoreChanges)
 		if err != nil {
 			return item, &provider.Error{Op: "ignore changes", Addr: want.Addr, Err: err}
 		}

@@ -1,35 +1,27 @@
-package engine
+package provider
 
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
 )
 
-// ignore is the wanted body with the live values at the paths that the lab does not care about. A path that is in
-// neither body ignores nothing: of a vm's paths some belong to the machine and some to its guest.
-func ignore(typ string, want, have any, paths []string) (any, error) {
+// CarryPaths is a copy of the body into, a body of the type typ, with from's values at the attribute paths; with a nil from,
+// without any. The path "all" takes from whole. A path that is in neither body carries nothing: of a vm's paths some
+// belong to the machine and some to its guest.
+func CarryPaths(typ string, into, from any, paths []string) (any, error) {
+	if from != nil && slices.Contains(paths, "all") {
+		return from, nil
+	}
+	intoTree, fromTree := tree(into), tree(from)
 	for _, path := range paths {
-		if path == "all" {
-			return have, nil
-		}
+		intoTree = carry(intoTree, fromTree, splitPath(path))
 	}
-	wantTree, err := jsonBody(want)
-	if err != nil {
-		return nil, err
-	}
-	haveTree, err := jsonBody(have)
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range paths {
-		wantTree = carry(wantTree, haveTree, splitPath(path))
-	}
-	text, err := json.Marshal(wantTree)
+	text, err := json.Marshal(intoTree)
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +30,33 @@ func ignore(typ string, want, have any, paths []string) (any, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, body); err != nil {
-		return nil, fmt.Errorf("carry live values over: %w", err)
+		return nil, fmt.Errorf("carry %s over: %w", strings.Join(paths, ", "), err)
 	}
 	if domain, ok := body.(*schema.Domain); ok {
-		domain.Seed = want.(*schema.Domain).Seed
+		domain.Seed = into.(*schema.Domain).Seed
 	}
 	return body, nil
+}
+
+// WithoutPaths is a body as JSON decodes it, with the values at the paths left out: nil for the path "all".
+func WithoutPaths(body any, paths []string) any {
+	if len(paths) == 0 {
+		return body
+	}
+	if slices.Contains(paths, "all") {
+		return nil
+	}
+	bare := tree(body)
+	for _, path := range paths {
+		bare = carry(bare, nil, splitPath(path))
+	}
+	return bare
+}
+
+// WithinPath reports whether an attribute path is outer or lies inside it.
+func WithinPath(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // carry returns want with have's value at the path.
@@ -97,7 +110,7 @@ func carryList(want, have any, path []string) any {
 
 func place(list []any, step string) int {
 	for n, element := range list {
-		if name, named := provider.ElementName(element); named && name == step {
+		if name, named := ElementName(element); named && name == step {
 			return n
 		}
 	}
@@ -136,22 +149,4 @@ func splitPath(path string) []string {
 		}
 	}
 	return steps
-}
-
-// withoutSensitive is a body with the values at the paths left out, to be saved and shown.
-func withoutSensitive(body any, paths []string) any {
-	if len(paths) == 0 {
-		return body
-	}
-	tree, err := jsonBody(body)
-	if err != nil {
-		return nil
-	}
-	for _, path := range paths {
-		if path == "all" {
-			return nil
-		}
-		tree = carry(tree, nil, splitPath(path))
-	}
-	return tree
 }
