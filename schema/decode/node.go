@@ -1,0 +1,265 @@
+package decode
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/function"
+	"github.com/labctl/labctl/schema/table"
+)
+
+// Node is one instance of a block with its arguments evaluated, converted and checked.
+type Node struct {
+	*Shape
+	Values map[string]Value // arguments that are set, or have a default; null ones are left out
+	Nodes  []*Node          // nested blocks in order
+	Failed bool             // something in it was in error, and was told
+}
+
+// Value is an argument's value. Marks are taken off; Sensitive says that there was one.
+type Value struct {
+	cty.Value
+	Expr      hcl.Expression // nil for a default
+	Range     hcl.Range      // of the expression
+	Sensitive bool
+}
+
+// Each calls f for every nested block of the kind.
+func (n *Node) Each(kind string, f func(*Node)) {
+	for _, child := range n.Nodes {
+		if child.Def.Kind == kind {
+			f(child)
+		}
+	}
+}
+
+// Child is the first nested block of the kind, or nil.
+func (n *Node) Child(kind string) *Node {
+	for _, child := range n.Nodes {
+		if child.Def.Kind == kind {
+			return child
+		}
+	}
+	return nil
+}
+
+// Has reports whether the argument is set.
+func (n *Node) Has(name string) bool {
+	_, ok := n.Values[name]
+	return ok
+}
+
+// Text is a string argument, "" where it is not set.
+func (n *Node) Text(name string) string {
+	v, ok := n.Values[name]
+	if !ok || v.Type() != cty.String {
+		return ""
+	}
+	return v.AsString()
+}
+
+// Flag is a bool argument, false where it is not set.
+func (n *Node) Flag(name string) bool {
+	v, ok := n.Values[name]
+	return ok && v.Type() == cty.Bool && v.True()
+}
+
+// Set gives an argument a value that labctl derived.
+func (n *Node) Set(name string, v cty.Value) {
+	if _, ok := n.Values[name]; !ok {
+		n.Values[name] = Value{Value: v, Range: n.DefRange}
+	}
+}
+
+// At is where an argument stands, or the block's header where it is not set.
+func (n *Node) At(name string) hcl.Range {
+	if attr := n.Attrs[name]; attr != nil {
+		return attr.Expr.Range()
+	}
+	return n.DefRange
+}
+
+// metaName reports arguments that are no part of a block's values.
+func metaName(name string) bool { return name == "for_each" || name == "count" }
+
+// Node evaluates an expanded shape.
+func (r *Reader) Node(s *Shape, ctx *hcl.EvalContext) (*Node, hcl.Diagnostics) {
+	n := &Node{Shape: s, Values: make(map[string]Value, len(s.Attrs)+2)}
+	var diags hcl.Diagnostics
+	for i := range s.Def.Attrs {
+		def := &s.Def.Attrs[i]
+		if def.Computed || def.Type == table.Static || def.Type == table.TypeExpr || metaName(def.Name) {
+			continue
+		}
+		diags = append(diags, r.argument(n, def, ctx)...)
+	}
+	for _, child := range s.Blocks {
+		if child.Def.Kind == "precondition" || child.Def.Kind == "postcondition" || child.Def.Kind == "validation" {
+			continue // evaluated when all else is known
+		}
+		node, more := r.Node(child, ctx)
+		diags = append(diags, more...)
+		n.Failed = n.Failed || node.Failed
+		n.Nodes = append(n.Nodes, node)
+	}
+	diags = append(diags, checkCounts(n)...)
+	n.Failed = n.Failed || diags.HasErrors()
+	return n, diags
+}
+
+func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Diagnostics {
+	attr := n.Attrs[def.Name]
+	if attr == nil {
+		if def.Required {
+			return hcl.Diagnostics{missing(n, def)}
+		}
+		r.setDefault(n, def)
+		return nil
+	}
+	v, diags := Evaluate(attr.Expr, ctx)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		n.Failed = true
+		return diags
+	}
+	if v.IsNull() {
+		if def.Required {
+			d := missing(n, def)
+			d.Subject, d.Detail = &v.Range, "Its value is null here. "+d.Detail
+			d.Expression, d.EvalContext = attr.Expr, ctx
+			return append(diags, d)
+		}
+		r.setDefault(n, def)
+		return diags
+	}
+	v.Sensitive = v.Sensitive || def.Sensitive
+	checked, more := r.convert(def, v)
+	for _, d := range more {
+		d.Expression, d.EvalContext = attr.Expr, ctx
+		diag.In(d, attr.Range)
+	}
+	diags = append(diags, more...)
+	if more.HasErrors() {
+		n.Failed = true
+		return diags
+	}
+	v.Value = checked
+	n.Values[def.Name] = v
+	return diags
+}
+
+// Evaluate finds an expression's value. Its marks are taken off and told in Sensitive.
+func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics) {
+	v, diags := expr.Value(ctx)
+	clarify(diags)
+	out := Value{Value: v, Expr: expr, Range: expr.Range()}
+	if v.ContainsMarked() {
+		var marks cty.ValueMarks
+		out.Value, marks = v.UnmarkDeep()
+		_, out.Sensitive = marks[function.Sensitive]
+	}
+	return out, diag.Coded(diag.Evaluation, diags)
+}
+
+func (r *Reader) setDefault(n *Node, def *table.Attr) {
+	if def.Default == "" {
+		return
+	}
+	v, ok := r.defaults[def]
+	if !ok {
+		expr, diags := hclsyntax.ParseExpression([]byte(def.Default), "table", hcl.InitialPos)
+		if diags.HasErrors() {
+			panic("decode: the table's default of " + def.Name + " is no HCL: " + diags.Error())
+		}
+		v.Value, diags = expr.Value(nil)
+		if !diags.HasErrors() {
+			v.Value, diags = r.convert(def, v)
+		}
+		if diags.HasErrors() {
+			panic("decode: the table's default of " + def.Name + ": " + diags.Error())
+		}
+		r.defaults[def] = v
+	}
+	n.Values[def.Name] = v
+}
+
+func missing(n *Node, def *table.Attr) *hcl.Diagnostic {
+	return diag.New(diag.MissingArgument, n.DefRange,
+		fmt.Sprintf("%s lacks the argument %q", capital(describe(n.Def)), def.Name), def.Doc)
+}
+
+func capital(text string) string { return string(text[0]-'a'+'A') + text[1:] }
+
+// checkCounts tells of nested blocks that stand too often or are missing, and of two with the same labels.
+func checkCounts(n *Node) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for i := range n.Def.Blocks {
+		def := &n.Def.Blocks[i]
+		var first *Node
+		seen := map[string]*Node{}
+		n.Each(def.Kind, func(child *Node) {
+			if first != nil && def.Count != table.Many && def.Count != "" {
+				diags = append(diags, diag.New(diag.WrongCount, child.DefRange,
+					fmt.Sprintf("There is a second %s block", def.Kind),
+					fmt.Sprintf("%s holds at most one; the first is at %s:%d.", capital(describe(n.Def)), first.DefRange.Filename, first.DefRange.Start.Line)))
+			}
+			if first == nil {
+				first = child
+			}
+			key := labelKey(child)
+			if twin := seen[key]; twin != nil && key != "" {
+				diags = append(diags, diag.New(diag.Duplicate, child.DefRange,
+					fmt.Sprintf("The %s %q is declared twice", def.Kind, child.Label()),
+					fmt.Sprintf("The first is at %s:%d. Give one of them another label, or make one block of both.", twin.DefRange.Filename, twin.DefRange.Start.Line)))
+			}
+			seen[key] = child
+		})
+		if first == nil && def.Count == table.Exactly1 {
+			diags = append(diags, diag.New(diag.WrongCount, n.DefRange,
+				fmt.Sprintf("%s lacks its %s block", capital(describe(n.Def)), def.Kind), def.Doc))
+		}
+	}
+	return diags
+}
+
+// labelKey tells nested blocks of a kind apart. Routes may differ by table alone.
+func labelKey(n *Node) string {
+	key := ""
+	for _, label := range n.Labels {
+		key += label.Text + "\x00"
+	}
+	if n.Def.Kind == "route" {
+		for _, name := range []string{"table", "metric"} {
+			if v, ok := n.Values[name]; ok {
+				key += v.AsBigFloat().String()
+			}
+			key += "\x00"
+		}
+	}
+	return key
+}
+
+// SensitivePaths lists the arguments whose values must not be shown, by path in the language's words.
+func (n *Node) SensitivePaths() []string {
+	var paths []string
+	for name, v := range n.Values {
+		if v.Sensitive {
+			paths = append(paths, name)
+		}
+	}
+	for _, child := range n.Nodes {
+		prefix := child.Def.Kind
+		if len(child.Labels) > 0 {
+			prefix += step(child.Label())
+		}
+		for _, path := range child.SensitivePaths() {
+			paths = append(paths, prefix+"."+path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}

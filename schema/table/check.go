@@ -1,0 +1,57 @@
+package table
+
+func check() Block {
+	return Block{
+		Kind: "check", Meta: false,
+		Labels: []Label{{Name: "label", Doc: "The check's name."}},
+		Doc:    "Something that the lab must show, run by labctl test. It holds exactly one kind of probe.",
+		Attrs: append([]Attr{
+			{Name: "deadline", Type: Duration, Unit: "s", Doc: "How long all tries may take together."},
+			{Name: "retries", Type: Int, Min: ptr(0), Doc: "How often to try again before it counts as failed."},
+		}, metaAttrs()...),
+		Blocks: probes(),
+		Example: `check "ping" {
+  ping {
+    from = vm.client["a"]
+    to   = vm.nat["a"]
+  }
+}`,
+	}
+}
+
+func probes() []Block {
+	from := Attr{Name: "from", Type: Endpoint, Required: true, Doc: "The vm that sends."}
+	to := Attr{Name: "to", Type: Endpoint, Required: true, Doc: "A vm, an address, or { vm, address, port }."}
+	port := Attr{Name: "port", Type: Int, Min: ptr(1), Max: ptr(65535), Doc: "The port; it may also stand in to."}
+	success := Attr{Name: "expect", Type: String, Enum: []string{"success", "failure"}, Default: `"success"`, Doc: "What the lab must show."}
+	state := Attr{Name: "expect", Type: String, Enum: []string{"open", "closed", "filtered"}, Default: `"open"`, Doc: "What the lab must show."}
+	machine := Attr{Name: "vm", Type: Endpoint, Required: true, Doc: "The vm."}
+	one := func(kind, doc string, attrs ...Attr) Block {
+		return Block{Kind: kind, Count: AtMost1, Doc: doc, Attrs: attrs}
+	}
+	return []Block{
+		one("ping", "Sends ICMP echo requests.", from, to,
+			Attr{Name: "count", Type: Int, Min: ptr(1), Default: "1", Doc: "How many."}, success),
+		one("tcp", "Connects to a TCP port.", from, to, port, state),
+		one("udp", "Sends to a UDP port.", from, to, port, state),
+		one("hole_punch", "Lets two machines behind NATs reach each other at once (RFC 5128).",
+			Attr{Name: "protocol", Type: String, Enum: []string{"udp", "tcp"}, Default: `"udp"`, Doc: "The protocol."},
+			Attr{Name: "a", Type: Endpoint, Required: true, Doc: "One side: { vm, port }."},
+			Attr{Name: "b", Type: Endpoint, Required: true, Doc: "The other side: { vm, port }."},
+			Attr{Name: "via", Type: Endpoint, Doc: "A server that tells each side the other's outside address and port; without it ports are taken to be kept."},
+			success),
+		one("nat", "Classifies what a router really does (RFC 5780).", machine,
+			Attr{Name: "client", Type: Endpoint, Doc: "The vm behind it to measure from; found where it is left out."},
+			Attr{Name: "server", Type: Endpoint, Doc: "The vm outside to measure against; found where it is left out."},
+			Attr{Name: "expect", Type: String, Required: true, Enum: []string{"full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"}, Doc: "What it must turn out to be."}),
+		one("exec", "Runs a command in a machine.", machine,
+			Attr{Name: "command", Type: String, Coll: List, Required: true, Doc: "The program and its arguments; no shell is between."},
+			Attr{Name: "expect_exit", Type: Int, Default: "0", Doc: "The exit status it must have."},
+			Attr{Name: "expect_output", Type: String, Doc: "A regular expression (RE2) that its output must match."}),
+		one("route", "Asks a machine which way it would send.", machine,
+			Attr{Name: "to", Type: IP, Required: true, Doc: "The destination."},
+			Attr{Name: "expect_via", Type: IP, Required: true, Doc: "The gateway that it must name."}),
+		one("throughput", "Measures TCP throughput.", from, to,
+			Attr{Name: "min", Type: Rate, Unit: "bit/s", Required: true, Doc: "The least that must pass."}),
+	}
+}

@@ -1,0 +1,48 @@
+package table
+
+import (
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// Nearest is the name among candidates that somebody who wrote name most likely meant, or "". How many slips it forgives
+// grows with the length: one for up to four letters, then one more for every three.
+func Nearest(name string, candidates []string) string {
+	limit := 1 + max(0, (len(name)-2)/3)
+	best, bestDistance := "", limit+1
+	lower := strings.ToLower(name)
+	for _, candidate := range candidates {
+		if candidate == name {
+			continue
+		}
+		d := levenshtein.Distance(lower, strings.ToLower(candidate), nil)
+		if d >= len(candidate) || d >= len(name) { // nothing in common
+			continue
+		}
+		if d < bestDistance {
+			best, bestDistance = candidate, d
+		}
+	}
+	if best == "" {
+		best = contained(lower, candidates)
+	}
+	return best
+}
+
+// contained finds the one candidate that is a whole part of name, or of which name is one, as address is of addresses_v4.
+func contained(name string, candidates []string) string {
+	found := ""
+	for _, candidate := range candidates {
+		if len(name) < 4 || len(candidate) < 4 || candidate == name {
+			continue
+		}
+		if strings.HasPrefix(candidate, name) || strings.HasPrefix(name, candidate) {
+			if found != "" {
+				return ""
+			}
+			found = candidate
+		}
+	}
+	return found
+}
