@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -18,52 +19,9 @@ import (
 type Machines interface {
 	// Ask has the helper in the domain carry out one request, and waits for its end. An error means that the request
 	// could not be carried out; that a peer does not answer is no error but an Answer.
-	Ask(ctx context.Context, domain string, r Request) (Answer, error)
+	Ask(ctx context.Context, domain string, r inside.Request) (inside.Answer, error)
 	// Run runs a command in the domain. A command that exits non-zero is no error.
 	Run(ctx context.Context, domain string, args ...string) (exit int, output string, err error)
-}
-
-// Request is what one machine is asked to do. Exactly one pointer is set.
-type Request struct {
-	Ping  *Ping
-	TCP   *Connect
-	Punch *Punch
-}
-
-// Ping asks for ICMP echo requests.
-type Ping struct {
-	To      string
-	Count   int
-	Timeout time.Duration // of the whole request
-}
-
-// Connect asks for one TCP connection.
-type Connect struct {
-	To      string
-	Port    int
-	Timeout time.Duration
-}
-
-// Punch asks for one side of a hole punch.
-type Punch struct {
-	Protocol string // "udp" or "tcp"
-	Session  string // the same on both sides, and no other punch's
-	Name     string // "a" or "b"
-	Port     int    // the machine's own
-	To       string // address that the other side's packets are expected from
-	ToPort   int
-	Timeout  time.Duration
-}
-
-// Answer is what a machine saw.
-type Answer struct {
-	Received  int     // ping: replies
-	State     string  // tcp: "open", "closed" or "filtered"
-	Arrived   bool    // punch: a packet of the other side came here
-	Confirmed bool    // punch: and one of ours was seen there
-	From      string  // punch: where the other side's packets came from, address:port
-	Sent      int     // packets or connection attempts
-	Seconds   float64 // ping: the mean round trip; punch: from the first packet until confirmed
 }
 
 // Options are how checks are run.

@@ -14,18 +14,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/labctl/labctl/internal/probe"
+	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
 )
 
 // machines is a lab whose machines answer as the test says.
 type machines struct {
-	ask func(domain string, r probe.Request) (probe.Answer, error)
+	ask func(domain string, r inside.Request) (inside.Answer, error)
 	run func(domain, command string) (int, string)
 }
 
-func (m machines) Ask(ctx context.Context, domain string, r probe.Request) (probe.Answer, error) {
+func (m machines) Ask(ctx context.Context, domain string, r inside.Request) (inside.Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return probe.Answer{}, err
+		return inside.Answer{}, err
 	}
 	return m.ask(domain, r)
 }
@@ -86,11 +87,11 @@ func TestPunchNeedsBothSides(t *testing.T) {
 		{false, true, "success", false},
 		{false, false, "failure", true},
 	} {
-		m := machines{ask: func(domain string, r probe.Request) (probe.Answer, error) {
-			want := probe.Punch{Protocol: "udp", Name: "a", Port: 23456, To: "198.51.100.1", ToPort: 55555}
+		m := machines{ask: func(domain string, r inside.Request) (inside.Answer, error) {
+			want := inside.Punch{Protocol: "udp", Name: "a", Port: 23456, To: "198.51.100.1", ToPort: 55555}
 			arrived := test.a
 			if domain == "lab-b" {
-				want, arrived = probe.Punch{Protocol: "udp", Name: "b", Port: 55555, To: "192.0.2.1", ToPort: 23456}, test.b
+				want, arrived = inside.Punch{Protocol: "udp", Name: "b", Port: 55555, To: "192.0.2.1", ToPort: 23456}, test.b
 			}
 			got := *r.Punch
 			if got.Session == "" || got.Timeout == 0 {
@@ -100,7 +101,7 @@ func TestPunchNeedsBothSides(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("asked of %s:\n%s", domain, diff)
 			}
-			return probe.Answer{Arrived: arrived, From: "somewhere", Sent: 3}, nil
+			return inside.Answer{Arrived: arrived, From: "somewhere", Sent: 3}, nil
 		}}
 		results := probe.Run(t.Context(), lab(t), m, []schema.Check{punch(t, test.expect)}, probe.Options{})
 		if results[0].Pass != test.pass || probe.Failed(results) == test.pass {
@@ -116,7 +117,7 @@ func TestFailedPunchNamesTheRouterThatChangesPorts(t *testing.T) {
 			"udp 17 29 src=198.51.100.100 dst=192.0.2.1 sport=55555 dport=23456 [UNREPLIED] src=192.0.2.1 dst=198.51.100.1 sport=23456 dport=41234 use=1\n"
 	)
 	m := machines{
-		ask: func(string, probe.Request) (probe.Answer, error) { return probe.Answer{Sent: 40}, nil },
+		ask: func(string, inside.Request) (inside.Answer, error) { return inside.Answer{Sent: 40}, nil },
 		run: func(domain, command string) (int, string) {
 			switch {
 			case domain == "lab-nat_a" && command == "conntrack -L -p udp --src 192.0.2.100":
@@ -147,8 +148,8 @@ func TestFailedPunchNamesTheRouterThatChangesPorts(t *testing.T) {
 }
 
 func TestUnreachableMachineIsNoFinding(t *testing.T) {
-	m := machines{ask: func(string, probe.Request) (probe.Answer, error) {
-		return probe.Answer{}, errors.New("agent is silent")
+	m := machines{ask: func(string, inside.Request) (inside.Answer, error) {
+		return inside.Answer{}, errors.New("agent is silent")
 	}}
 	r := probe.Run(t.Context(), lab(t), m, []schema.Check{punch(t, "failure")}, probe.Options{})[0]
 	if r.Pass || !strings.Contains(r.Error, "agent is silent") || !strings.Contains(r.Error, "vm.a") {
@@ -165,13 +166,13 @@ func TestUnknownKindFails(t *testing.T) {
 
 func TestPunchesInOneMachineTakeTurns(t *testing.T) {
 	var now, most atomic.Int32
-	m := machines{ask: func(domain string, _ probe.Request) (probe.Answer, error) {
+	m := machines{ask: func(domain string, _ inside.Request) (inside.Answer, error) {
 		if domain == "lab-a" {
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(5 * time.Millisecond)
 			now.Add(-1)
 		}
-		return probe.Answer{Arrived: true}, nil
+		return inside.Answer{Arrived: true}, nil
 	}}
 	var checks []schema.Check
 	for n := range 5 {
@@ -190,13 +191,13 @@ func TestPunchesInOneMachineTakeTurns(t *testing.T) {
 func TestPingsRunSideBySideAndAreReported(t *testing.T) {
 	var together sync.WaitGroup
 	together.Add(3)
-	m := machines{ask: func(_ string, r probe.Request) (probe.Answer, error) {
+	m := machines{ask: func(_ string, r inside.Request) (inside.Answer, error) {
 		together.Done()
 		together.Wait() // deadlocks unless all three are under way
 		if r.Ping.To == "192.0.2.3" {
-			return probe.Answer{Sent: 3}, nil
+			return inside.Answer{Sent: 3}, nil
 		}
-		return probe.Answer{Sent: 3, Received: 2, Seconds: 0.001}, nil
+		return inside.Answer{Sent: 3, Received: 2, Seconds: 0.001}, nil
 	}}
 	var checks []schema.Check
 	for n := range 3 {
@@ -216,9 +217,9 @@ func TestPingsRunSideBySideAndAreReported(t *testing.T) {
 }
 
 func TestDeadlineEndsACheck(t *testing.T) {
-	m := machines{ask: func(string, probe.Request) (probe.Answer, error) {
+	m := machines{ask: func(string, inside.Request) (inside.Answer, error) {
 		time.Sleep(20 * time.Millisecond)
-		return probe.Answer{State: "filtered"}, nil
+		return inside.Answer{State: "filtered"}, nil
 	}}
 	c := schema.Check{Addr: addr(t, "check.t"), Deadline: 0.05, Retries: 1000, TCP: &schema.PortCheck{
 		From: end(t, "a", "", 0), To: end(t, "b", "192.0.2.3", 22), Expect: "open",

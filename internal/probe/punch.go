@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -39,13 +40,13 @@ func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
 // punch lets both sides begin at once and counts a hole as punched when both have heard the other.
 func (r *runner) punch(ctx context.Context, c *schema.HolePunchCheck, session string) attempt {
 	peers := [2]schema.PunchPeer{c.A, c.B}
-	var answers [2]Answer
+	var answers [2]inside.Answer
 	var errs [2]error
 	var wait sync.WaitGroup
 	for n, self := range peers {
 		other := peers[1-n]
 		wait.Go(func() {
-			answers[n], errs[n] = r.machines.Ask(ctx, self.Domain, Request{Punch: &Punch{
+			answers[n], errs[n] = r.machines.Ask(ctx, self.Domain, inside.Request{Punch: &inside.Punch{
 				Protocol: c.Protocol, Session: session, Name: string("ab"[n]), Port: self.Port,
 				To: outside(other), ToPort: other.Port, Timeout: punchTime,
 			}})
@@ -72,7 +73,7 @@ func outside(p schema.PunchPeer) string {
 	return p.Address
 }
 
-func heard(a Answer) string {
+func heard(a inside.Answer) string {
 	if !a.Arrived {
 		return fmt.Sprintf("heard nothing (sent %d)", a.Sent)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -47,7 +48,7 @@ func (r *runner) ping(c *schema.PingCheck) probing {
 		kind: "ping", expect: c.Expect,
 		subject: fmt.Sprintf("ping from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
 		try: func(ctx context.Context) attempt {
-			answer, err := r.machines.Ask(ctx, c.From.Domain, Request{Ping: &Ping{
+			answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{Ping: &inside.Ping{
 				To: c.To.Address, Count: count, Timeout: time.Duration(count)*200*time.Millisecond + time.Second,
 			}})
 			if err != nil {
@@ -68,7 +69,7 @@ func (r *runner) tcp(c *schema.PortCheck) probing {
 		kind: "tcp", expect: c.Expect,
 		subject: fmt.Sprintf("TCP from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
 		try: func(ctx context.Context) attempt {
-			answer, err := r.machines.Ask(ctx, c.From.Domain, Request{TCP: &Connect{
+			answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{TCP: &inside.Connect{
 				To: c.To.Address, Port: c.To.Port, Timeout: 3 * time.Second,
 			}})
 			if err != nil {
