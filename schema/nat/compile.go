@@ -16,6 +16,12 @@ const Table = "labctl_nat"
 // two minutes and recommends five.
 const defaultLifetime = 300
 
+// The row of outside ports for schema.NAT.Ports = "contiguous". Its length bounds the mappings that live side by side.
+const (
+	rowStart  = 20000
+	rowLength = 256
+)
+
 // Compile writes n as one nftables table in nft's own syntax: deterministic, and without `flush ruleset`. Sets and maps
 // with `flags dynamic,timeout` start empty and are filled by the kernel: their elements are state, not configuration.
 func Compile(n schema.NAT) string {
@@ -120,6 +126,18 @@ func (r *router) sets(t *text) {
 	if r.hosts {
 		t.note("inside hosts: whoever has sent something through this router")
 		set("set hosts", "ipv4_addr")
+	}
+	if r.Ports == Contiguous {
+		// A map and not `numgen … offset 20000`: nft 1.0.6 puts the number into the packet in the machine's byte order.
+		ports := make([]string, rowLength)
+		for i := range ports {
+			ports[i] = fmt.Sprintf("%d : %d", i, rowStart+i)
+		}
+		t.note("outside ports in the order in which mappings take them; after the last one the first")
+		t.open("map row")
+		t.line("typeof numgen inc mod %d : th dport;", rowLength)
+		t.line("elements = { %s };", strings.Join(ports, ", "))
+		t.close()
 	}
 	if len(r.Forwards) > 0 {
 		ports := make([]string, len(r.Forwards))

@@ -93,16 +93,16 @@ func (r *router) choosePort(t *text, match, translate string) {
 		t.rule(ports+to+":meta l4proto . ip saddr . th sport map @mapped",
 			"endpoint-independent mapping: the mapping this endpoint has")
 		if r.Ports == Preserve {
-			t.rule(ports+"meta l4proto . th sport @taken "+to+":1024-65535", "the port is another endpoint's: choose one")
+			t.rule(ports+"meta l4proto . th sport @taken "+to+":1024-65535 fully-random", "the port is another endpoint's: choose one")
 			if len(r.Forwards) > 0 {
-				t.rule(ports+"meta l4proto . th sport @forwarded "+to+":1024-65535", "the port is a forward's: choose one")
+				t.rule(ports+"meta l4proto . th sport @forwarded "+to+":1024-65535 fully-random", "the port is a forward's: choose one")
 			}
 		}
 	}
 	low, high, isRange := portRange(r.Ports)
 	switch {
 	case r.Ports == Contiguous:
-		t.rule(ports+to+":numgen inc mod 45536 offset 20000", "contiguous: the next port")
+		t.rule(ports+to+fmt.Sprintf(":numgen inc mod %d map @row", rowLength), "contiguous: the next port of the row")
 	case isRange && r.reuses:
 		t.rule(ports+fmt.Sprintf("%s:%d-%d", to, low, high), "ports from the declared range")
 	case isRange:
