@@ -28,7 +28,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	o.register(root)
-	root.AddCommand(newSandbox(), newVersion())
+	root.AddCommand(newFmt(o), newSandbox(), newVersion())
 	return root
 }
 
