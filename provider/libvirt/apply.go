@@ -1,0 +1,243 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/schema"
+)
+
+// Apply implements provider.Provider. It looks at the domain itself first and never trusts what the plan saw: so it
+// can be repeated wherever an earlier one stopped.
+func (p *Provider) Apply(ctx context.Context, lab string, c provider.Change) error {
+	var err error
+	switch c.Action {
+	case provider.Create, provider.Update, provider.Restart:
+		err = p.converge(ctx, lab, c)
+	case provider.Replace:
+		if err = p.remove(ctx, lab, c); err == nil {
+			err = p.converge(ctx, lab, provider.Change{Addr: c.Addr, Action: provider.Create, Want: c.Want})
+		}
+	case provider.Delete:
+		err = p.remove(ctx, lab, c)
+	case provider.Forget:
+		err = p.Forget(ctx, lab, *c.Have)
+	}
+	return located(c.Addr, err)
+}
+
+// located gives an error its address, and libvirt's message without its codes.
+func located(addr schema.Addr, err error) error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[*provider.Error](err); ok {
+		if known.Addr == (schema.Addr{}) {
+			known.Addr = addr
+		}
+		return err
+	}
+	return &provider.Error{Addr: addr, Err: err}
+}
+
+func failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*provider.Error](err); ok {
+		return err
+	}
+	return &provider.Error{Op: op, Err: plain(err)}
+}
+
+// job is one Apply under way.
+type job struct {
+	*Provider
+	lab  string
+	want *schema.Resource
+	body *schema.Domain
+	uuid string
+	have *provider.Object // as it is now; nil where there is no domain yet
+	spec domainxml.Spec
+	xml  *libvirtxml.Domain
+	from []cloneSource // disks to copy, for a clone that is not made yet
+}
+
+// now is what is known of the domain; have must not be nil.
+func (j *job) now() *machine { return j.have.Aux.(*machine) }
+
+// converge makes the domain as c.Want says, from whatever is there.
+func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) error {
+	j := &job{Provider: p, lab: lab, want: c.Want, body: c.Want.Body.(*schema.Domain), uuid: schema.UUID(lab, c.Want.Addr)}
+	if c.Have != nil {
+		j.uuid = c.Have.Aux.(*machine).uuid // a moved or imported domain keeps its own
+	}
+	if err := j.look(ctx); err != nil {
+		return err
+	}
+	if err := j.prepare(ctx); err != nil {
+		return err
+	}
+	if j.have == nil {
+		if err := j.create(ctx); err != nil {
+			return err
+		}
+	} else if err := j.update(ctx); err != nil {
+		return err
+	}
+	return j.verify(ctx)
+}
+
+// look reads the domain, and refuses one that the lab does not own.
+func (j *job) look(ctx context.Context) error {
+	have, err := j.readOne(ctx, byUUID(j.uuid))
+	if err != nil {
+		return err
+	}
+	if have == nil {
+		other, err := j.readOne(ctx, byName(j.body.Name))
+		if err != nil {
+			return err
+		}
+		if other != nil {
+			other.Addr = j.want.Addr
+			return foreign(j.want.Addr, other)
+		}
+	}
+	if have != nil && !have.Owned(j.lab) {
+		return foreign(j.want.Addr, have)
+	}
+	j.have = have
+	return nil
+}
+
+// prepare builds the definition.
+func (j *job) prepare(ctx context.Context) error {
+	img, err := j.image(ctx, j.body.Image)
+	if err != nil {
+		return err
+	}
+	j.spec = domainxml.Spec{
+		Mark: provider.MarkOf(j.lab, j.want), UUID: j.uuid, Want: j.body, Image: img,
+		Seeded: j.body.Seed != nil && (j.body.Image != nil || j.body.Boot.Kernel != "") && j.body.CDROM == "",
+	}
+	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) {
+		j.spec.Folder = j.folder(j.lab, j.body.Name)
+	}
+	if j.have != nil && j.now().meta.Folder != "" {
+		j.spec.Folder = j.now().meta.Folder
+	}
+	if j.body.Clone != nil {
+		if err := j.cloneOf(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.resolveVirt(ctx); err != nil {
+		return err
+	}
+	return j.rebuild()
+}
+
+// rebuild makes the XML anew from the spec.
+func (j *job) rebuild() error {
+	var err error
+	if j.xml, err = domainxml.Build(j.spec); err != nil {
+		return &provider.Error{Op: "build domain XML", Err: err}
+	}
+	if j.have != nil {
+		return domainxml.Carry(j.now().defined, j.xml)
+	}
+	return nil
+}
+
+// resolveVirt decides between KVM and emulation; a domain that is there keeps what was decided for it.
+func (j *job) resolveVirt(ctx context.Context) error {
+	if j.have != nil && (j.body.Virt == "" || j.body.Virt == "auto") {
+		j.spec.Virt = j.now().defined.Type
+		return nil
+	}
+	virt, _, err := j.ResolveVirt(ctx, j.body.Virt)
+	j.spec.Virt = virt
+	return err
+}
+
+func hasOwnDisk(d *schema.Domain) bool {
+	for _, disk := range d.Disks {
+		if disk.Source == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// define stores the definition over an old one. libvirt checks it first and keeps the old one where it refuses.
+func (j *job) define(ctx context.Context) error {
+	if err := provider.Step(ctx, "define"); err != nil {
+		return err
+	}
+	text, err := j.xml.Marshal()
+	if err != nil {
+		return err
+	}
+	err = j.conn.use(func(link *libvirt.Connect) error {
+		dom, err := link.DomainDefineXMLFlags(text, defineFlags(j.body))
+		if err != nil {
+			return err
+		}
+		return dom.Free()
+	})
+	return failed("define domain "+j.body.Name, err)
+}
+
+// defineFlags has libvirt check the XML against its schema where a part of it is the user's own. For what labctl itself
+// builds the check says nothing new and costs more than the definition.
+func defineFlags(d *schema.Domain) libvirt.DomainDefineFlags {
+	if d.XML != "" {
+		return libvirt.DOMAIN_DEFINE_VALIDATE
+	}
+	return 0
+}
+
+// mark writes the mark alone, on the definition and on the running machine.
+func (j *job) mark(incomplete bool) error {
+	j.spec.Mark.Incomplete = incomplete
+	text, err := domainxml.Meta{Mark: j.spec.Mark, Folder: j.spec.Folder, Declared: j.body}.Bare()
+	if err != nil {
+		return err
+	}
+	return failed("mark domain "+j.body.Name, j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+		return setMetadata(dom, text)
+	}))
+}
+
+// metadataKey is the prefix under which libvirt writes labctl's element.
+const metadataKey = "lab"
+
+// verify reads back: a return code of zero is no proof that libvirt did anything.
+func (j *job) verify(ctx context.Context) error {
+	have, err := j.readOne(ctx, byUUID(j.uuid))
+	if err != nil {
+		return err
+	}
+	if have == nil {
+		return fmt.Errorf("the domain %s has vanished while it was made", j.body.Name)
+	}
+	left, err := details(j.want, have)
+	if err != nil {
+		return err
+	}
+	if len(left) == 0 && !have.Mark.Incomplete {
+		return nil
+	}
+	var what []error
+	for _, d := range left {
+		what = append(what, fmt.Errorf("%s is %v, not %v", d.Path, d.Old, d.New))
+	}
+	return &provider.Error{Op: "read back domain " + j.body.Name, Err: errors.Join(append([]error{provider.ErrIncomplete}, what...)...)}
+}

@@ -1,0 +1,103 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+)
+
+// cloneSource is one disk of the domain that is cloned.
+type cloneSource struct{ path, format string }
+
+// clonePath is where the copy of the n-th disk is.
+func clonePath(folder string, n int) string {
+	if n == 0 {
+		return domainxml.RootPath(folder)
+	}
+	return filepath.Join(folder, fmt.Sprintf("clone%d.qcow2", n))
+}
+
+// cloneOf finds the disks that a clone has: its own where it is made, and otherwise those of the domain it starts from.
+func (j *job) cloneOf(ctx context.Context) error {
+	if j.have != nil && !j.have.Mark.Incomplete {
+		for _, disk := range j.now().defined.Devices.Disks {
+			name := ""
+			if disk.Alias != nil {
+				name = disk.Alias.Name
+			}
+			if name == domainxml.DiskAlias("root") || strings.HasPrefix(name, domainxml.DiskAlias("clone")) {
+				j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, len(j.spec.Cloned)))
+			}
+		}
+		return nil
+	}
+	clone := j.body.Clone
+	refuse := func(text string) error {
+		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New(text)}
+	}
+	source, err := j.readOne(ctx, byName(clone.From))
+	if err != nil {
+		return err
+	}
+	if source == nil {
+		return refuse("there is no domain of that name")
+	}
+	if source.Aux.(*machine).active {
+		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New("it runs, and its disks change while they would be copied"),
+			Hint: "shut it down first"}
+	}
+	for _, disk := range source.Aux.(*machine).defined.Devices.Disks {
+		if disk.Device != "disk" && disk.Device != "" || disk.ReadOnly != nil || disk.Source == nil {
+			continue
+		}
+		from := cloneSource{format: "raw"}
+		switch {
+		case disk.Source.File != nil:
+			from.path = disk.Source.File.File
+		case disk.Source.Block != nil:
+			from.path = disk.Source.Block.Dev
+		default:
+			return refuse("one of its disks is neither a file nor a block device")
+		}
+		if disk.Driver != nil && disk.Driver.Type != "" {
+			from.format = disk.Driver.Type
+		}
+		j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, len(j.from)))
+		j.from = append(j.from, from)
+	}
+	if len(j.from) == 0 {
+		return refuse("it has no disk")
+	}
+	return nil
+}
+
+// convertDisk copies a disk to another name and moves it into place whole. Arguments: format, source, path.
+const convertDisk = `set -e
+[ -e "$3" ] && exit 0
+qemu-img convert -q -f "$1" -O qcow2 "$2" "$3.new"
+mv "$3.new" "$3"`
+
+func (j *job) copyClone(ctx context.Context) error {
+	for i, from := range j.from {
+		path := clonePath(j.spec.Folder, i)
+		if err := provider.Step(ctx, fmt.Sprintf("copy disk %d of %s", i+1, j.body.Clone.From)); err != nil {
+			return err
+		}
+		var err error
+		if j.body.Clone.Linked {
+			err = j.makeDisk(ctx, path, []string{"-f", "qcow2", "-F", from.format, "-b", from.path})
+		} else {
+			_, err = j.host.Run(ctx, host.Cmd("sh", "-c", convertDisk, "sh", from.format, from.path, path))
+		}
+		if err != nil {
+			return failed("clone "+j.body.Clone.From, err)
+		}
+	}
+	return nil
+}

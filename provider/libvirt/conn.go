@@ -1,0 +1,225 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+)
+
+// Keepalive: a daemon that does not answer for about 20 s is taken as gone.
+const (
+	keepaliveSeconds = 5
+	keepaliveCount   = 3
+)
+
+// Conn is a connection to one libvirt daemon. It opens anew when the daemon was restarted. It is safe for concurrent use.
+type Conn struct {
+	// Host is the machine that the daemon runs on, to read console logs there. Connect sets it to this machine.
+	Host host.Host
+
+	uri    string
+	events *events
+
+	mu   sync.Mutex
+	link *libvirt.Connect // nil while closed
+}
+
+// runEvents drives libvirt's event loop, one for the process, for as long as the process lives: libvirt wants it
+// registered before the first connection, and knows no way to take it back.
+var runEvents = sync.OnceValue(func() error {
+	if err := libvirt.EventRegisterDefaultImpl(); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			if err := libvirt.EventRunDefaultImpl(); err != nil {
+				return
+			}
+		}
+	}()
+	return nil
+})
+
+// Connect opens a connection. Where that is not possible the error is an *provider.Error wrapping provider.ErrUnreachable,
+// with a hint.
+func Connect(uri string) (*Conn, error) {
+	if err := runEvents(); err != nil {
+		return nil, fmt.Errorf("start libvirt's event loop: %w", err)
+	}
+	c := &Conn{Host: host.Local{}, uri: uri, events: newEvents()}
+	_, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// URI is the URI that the connection was made with.
+func (c *Conn) URI() string { return c.uri }
+
+// Close closes the connection. What is under way on it fails.
+func (c *Conn) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
+}
+
+// drop closes the link. c.mu is held.
+func (c *Conn) drop() {
+	if c.link == nil {
+		return
+	}
+	c.events.detach(c.link)
+	_, _ = c.link.Close() // it is of no use any more, whatever it says
+	c.link = nil
+	c.events.wake()
+}
+
+// open is the link, made anew where it is dead.
+func (c *Conn) open() (*libvirt.Connect, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil {
+		if alive, err := c.link.IsAlive(); err == nil && alive {
+			return c.link, nil
+		}
+		c.drop()
+	}
+	link, err := libvirt.NewConnect(c.uri)
+	if err != nil {
+		return nil, unreachable(c.uri, err)
+	}
+	// Drivers inside this process, such as test:///default, know no keepalive.
+	_ = link.SetKeepAlive(keepaliveSeconds, keepaliveCount)
+	if err := c.events.attach(link); err != nil {
+		_, _ = link.Close()
+		return nil, unreachable(c.uri, err)
+	}
+	c.link = link
+	return link, nil
+}
+
+// use runs f on a live link. A link that breaks under f is given up, so that the next use opens a new one.
+func (c *Conn) use(f func(*libvirt.Connect) error) error {
+	link, err := c.open()
+	if err != nil {
+		return err
+	}
+	// The reference keeps the link valid while another goroutine gives it up.
+	if err := link.Ref(); err != nil {
+		return unreachable(c.uri, err)
+	}
+	defer link.Close() //nolint:errcheck // drops the reference
+	err = f(link)
+	if broken(err) {
+		c.mu.Lock()
+		if c.link == link {
+			c.drop()
+		}
+		c.mu.Unlock()
+		return unreachable(c.uri, err)
+	}
+	return err
+}
+
+// domain runs f on the domain that find finds. One that is not there is an error of libvirt's with ERR_NO_DOMAIN.
+func (c *Conn) domain(find finder, f func(*libvirt.Domain) error) error {
+	return c.use(func(link *libvirt.Connect) error {
+		dom, err := find(link)
+		if err != nil {
+			return err
+		}
+		defer dom.Free() //nolint:errcheck // drops the reference
+		return f(dom)
+	})
+}
+
+type finder func(*libvirt.Connect) (*libvirt.Domain, error)
+
+func byName(name string) finder {
+	return func(link *libvirt.Connect) (*libvirt.Domain, error) { return link.LookupDomainByName(name) }
+}
+
+func byUUID(uuid string) finder {
+	return func(link *libvirt.Connect) (*libvirt.Domain, error) { return link.LookupDomainByUUIDString(uuid) }
+}
+
+// is reports whether err is libvirt's with one of the codes.
+func is(err error, codes ...libvirt.ErrorNumber) bool {
+	failed, ok := errors.AsType[libvirt.Error](err)
+	if !ok {
+		return false
+	}
+	for _, code := range codes {
+		if failed.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// broken reports whether err means that the connection itself is gone.
+func broken(err error) bool {
+	failed, ok := errors.AsType[libvirt.Error](err)
+	if !ok {
+		return false
+	}
+	switch failed.Code {
+	case libvirt.ERR_RPC, libvirt.ERR_NO_CONNECT, libvirt.ERR_INVALID_CONN, libvirt.ERR_AUTH_FAILED:
+		return true
+	case libvirt.ERR_INTERNAL_ERROR, libvirt.ERR_SYSTEM_ERROR:
+		return failed.Domain == libvirt.FROM_RPC || failed.Domain == libvirt.FROM_REMOTE
+	}
+	return false
+}
+
+func unreachable(uri string, err error) error {
+	return &provider.Error{Op: "connect to libvirt at " + uri, Err: errors.Join(provider.ErrUnreachable, plain(err)), Hint: hint(err)}
+}
+
+// plain is libvirt's own message without its codes.
+func plain(err error) error {
+	if failed, ok := errors.AsType[libvirt.Error](err); ok {
+		return errors.New(failed.Message)
+	}
+	return err
+}
+
+func hint(err error) string {
+	failed, ok := errors.AsType[libvirt.Error](err)
+	switch {
+	case ok && failed.Code == libvirt.ERR_AUTH_FAILED, ok && failed.Code == libvirt.ERR_AUTH_CANCELLED,
+		ok && failed.Code == libvirt.ERR_AUTH_UNAVAILABLE:
+		return "add yourself to the group libvirt and log in again, or run labctl as root"
+	case ok && failed.Code == libvirt.ERR_NO_CONNECT:
+		return "libvirt has no driver for this URI here: is libvirt-daemon-system installed?"
+	}
+	return "is the daemon running? Try: systemctl start libvirtd (or, without systemd: virtlogd -d; libvirtd -d)"
+}
+
+// stopped is the error of ctx in a sentence.
+func stopped(ctx context.Context, what string) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s took too long: %w", what, ctx.Err())
+	}
+	return fmt.Errorf("%s: %w", what, ctx.Err())
+}
+
+// memory is the memory of the machine that the daemon runs on, in bytes.
+func (c *Conn) memory() (uint64, error) {
+	var info *libvirt.NodeInfo
+	err := c.use(func(link *libvirt.Connect) (err error) {
+		info, err = link.GetNodeInfo()
+		return err
+	})
+	if err != nil {
+		return 0, failed("ask for the host's memory", err)
+	}
+	return info.Memory << 10, nil
+}

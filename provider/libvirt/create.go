@@ -1,0 +1,60 @@
+package libvirt
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/labctl/labctl/provider"
+)
+
+// create defines the domain first, marked as incomplete where more has to be done, so that whatever comes after is never
+// without its mark; then it makes the files and starts the machine.
+func (j *job) create(ctx context.Context) error {
+	more := j.spec.Folder != "" || j.body.Running || j.body.Autostart
+	if more {
+		j.spec.Mark.Incomplete = true
+		if err := j.rebuild(); err != nil {
+			return err
+		}
+	}
+	if err := j.define(ctx); err != nil || !more {
+		return err
+	}
+	if err := j.files(ctx, nil); err != nil {
+		return err
+	}
+	if err := j.autostart(ctx); err != nil {
+		return err
+	}
+	if j.body.Running {
+		if err := j.start(ctx); err != nil {
+			return err
+		}
+	}
+	return j.mark(false)
+}
+
+func (j *job) autostart(ctx context.Context) error {
+	if j.have == nil && !j.body.Autostart || j.have != nil && j.now().autostart == j.body.Autostart {
+		return nil
+	}
+	if err := provider.Step(ctx, "set autostart"); err != nil {
+		return err
+	}
+	return failed("set autostart of "+j.body.Name, j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+		return dom.SetAutostart(j.body.Autostart)
+	}))
+}
+
+// start starts the machine, or lets a paused one go on.
+func (j *job) start(ctx context.Context) error {
+	if err := provider.Step(ctx, "start"); err != nil {
+		return err
+	}
+	err := j.conn.domain(byUUID(j.uuid), startDomain)
+	if err == nil {
+		return nil
+	}
+	return &provider.Error{Op: "start domain " + j.body.Name, Err: plain(err), Detail: j.conn.ConsoleTail(j.body.Name), Hint: startHint(err)}
+}

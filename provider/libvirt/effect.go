@@ -1,0 +1,151 @@
+package libvirt
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/schema"
+)
+
+// effects of attributes whose change costs the same whatever it is. Those that are not here are decided by effectOf.
+func effectByKind(kind string) (provider.Effect, string) {
+	switch kind {
+	case "description", "autostart", "running", "timeouts", "os_variant", "address", "lifecycle", "depends_on":
+		return provider.Live, ""
+	case "image", "clone":
+		return provider.OnReplace, "the root disk stands on it"
+	case "arch":
+		return provider.OnReplace, "what is on the disks is made for the other processor"
+	case "name":
+		return provider.OnRestart, "libvirt renames only a machine that is off"
+	case "cpu", "machine", "virt":
+		return provider.OnRestart, "the processor and the board are fixed while a machine runs"
+	case "firmware", "boot":
+		return provider.OnRestart, "it is used only when a machine starts"
+	case "max_memory", "max_vcpus":
+		return provider.OnRestart, "the limit is fixed while a machine runs"
+	case "xml":
+		return provider.OnRestart, "labctl does not know what in the fragment could change while the machine runs"
+	}
+	return provider.OnRestart, "QEMU does not change this device while a machine runs"
+}
+
+// effectOf tells what the change of one attribute costs, and why where it is not live.
+func effectOf(d provider.Detail, m *machine, want *schema.Domain) (provider.Effect, string, error) {
+	kind, name, field := splitPath(d.Path)
+	switch kind {
+	case "memory":
+		if m.active && kibOf(want.Memory) > m.maxKiB() {
+			return provider.OnRestart, fmt.Sprintf("the running machine was started with at most %d MiB; max_memory makes room to grow", m.maxKiB()>>10), nil
+		}
+		return provider.Live, "", nil
+	case "vcpus":
+		effect, why := cpuEffect(m, want)
+		return effect, why, nil
+	case "cdrom":
+		if d.Old != nil && d.New != nil {
+			return provider.Live, "", nil
+		}
+		return provider.OnRestart, "a drive cannot be added to or taken from a running machine", nil
+	case "interface":
+		effect, why := nicEffect(field, want, m)
+		return effect, why, nil
+	case "disk":
+		return diskEffect(d, name, field, want)
+	}
+	effect, why := effectByKind(kind)
+	return effect, why, nil
+}
+
+func kibOf(bytes uint64) uint64 { return (bytes + 1023) >> 10 }
+
+// maxKiB is the most memory that the running machine can get.
+func (m *machine) maxKiB() uint64 {
+	if m.live == nil || m.live.Memory == nil {
+		return 0
+	}
+	return uint64(m.live.Memory.Value) // libvirt prints KiB
+}
+
+func cpuEffect(m *machine, want *schema.Domain) (provider.Effect, string) {
+	if !m.active || m.live.VCPU == nil {
+		return provider.Live, ""
+	}
+	most := int(m.live.VCPU.Value)
+	switch {
+	case want.VCPUs > most:
+		return provider.OnRestart, fmt.Sprintf("the running machine was started with at most %d; max_vcpus makes room to grow", most)
+	case want.VCPUs < m.liveBody.VCPUs:
+		return provider.OnRestart, "guests seldom let go of a processor while they run"
+	}
+	return provider.Live, ""
+}
+
+func nicEffect(field string, want *schema.Domain, m *machine) (provider.Effect, string) {
+	switch field {
+	case "pci":
+		return provider.OnRestart, "a card does not change its slot while a machine runs"
+	case "", "mac", "model", "mtu":
+		if !hotplug(want, m) {
+			return provider.OnRestart, "this machine type takes no cards while it runs"
+		}
+	}
+	return provider.Live, ""
+}
+
+// hotplug reports whether cards and disks can be added to the machine while it runs.
+func hotplug(want *schema.Domain, m *machine) bool {
+	if m.live == nil || m.live.OS == nil || m.live.OS.Type == nil {
+		return true
+	}
+	return domainxml.Hotplug(m.live.OS.Type.Machine)
+}
+
+// diskEffect: disks come and go live on virtio and SCSI, and grow live; everything else of a disk is fixed.
+func diskEffect(d provider.Detail, name, field string, want *schema.Domain) (provider.Effect, string, error) {
+	switch field {
+	case "":
+		bus := ""
+		for _, side := range []any{d.Old, d.New} {
+			if disk, ok := side.(map[string]any); ok {
+				bus, _ = disk["bus"].(string)
+			}
+		}
+		if name == "root" {
+			if d.Old == nil {
+				return provider.Live, "", nil // its size is declared now
+			}
+			if d.New == nil {
+				return provider.Live, "", nil
+			}
+		}
+		if bus == "sata" || bus == "ide" {
+			return provider.OnRestart, "a disk on " + bus + " cannot be added to or taken from a running machine", nil
+		}
+		return provider.Live, "", nil
+	case "size":
+		if old, new := number(d.Old), number(d.New); new != 0 && new < old {
+			return "", "", fmt.Errorf("from %d to %d bytes: %w", old, new, errShrink)
+		}
+		return provider.Live, "", nil
+	case "format":
+		return provider.OnReplace, "the disk would have to be made anew", nil
+	}
+	return provider.OnRestart, "a disk's " + field + " is fixed while a machine runs", nil
+}
+
+// number is a number as provider.Diff has it.
+func number(v any) uint64 {
+	text, ok := v.(json.Number)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseUint(text.String(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

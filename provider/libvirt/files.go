@@ -1,0 +1,163 @@
+package libvirt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/internal/seed"
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/schema"
+)
+
+// makeDisk makes a disk under another name and moves it into place whole; one that is there is left as it is.
+// Arguments: path, then those of qemu-img create before the file's name, "--", and those after it.
+const makeDisk = `set -e
+path=$1; shift
+[ -e "$path" ] && exit 0
+mkdir -p "${path%/*}"
+before= ; while [ "$1" != -- ]; do before="$before $1"; shift; done; shift
+qemu-img create -q $before "$path.new" "$@"
+mv "$path.new" "$path"`
+
+// files makes the disks and the seed disc that are not there. made are disks that exist already as part of the domain.
+func (j *job) files(ctx context.Context, made map[string]bool) error {
+	if j.spec.Folder == "" {
+		return nil
+	}
+	if err := provider.Step(ctx, "make disks"); err != nil {
+		return err
+	}
+	if _, err := j.host.Run(ctx, host.Cmd("mkdir", "-p", j.spec.Folder)); err != nil {
+		return err
+	}
+	if err := j.root(ctx); err != nil {
+		return err
+	}
+	for _, disk := range j.body.Disks {
+		if disk.Source != "" || disk.Name == "root" && j.spec.HasRoot() || made[disk.Name] {
+			continue
+		}
+		if disk.Size == 0 {
+			return &provider.Error{Op: "make disk " + disk.Name, Path: "disk." + disk.Name + ".size",
+				Err: errors.New("a disk that labctl makes needs a size")}
+		}
+		path := domainxml.DiskPath(j.spec.Folder, disk)
+		if err := j.makeDisk(ctx, path, []string{"-f", domainxml.Format(disk)}, fmt.Sprint(disk.Size)); err != nil {
+			return failed("make disk "+disk.Name, err)
+		}
+	}
+	return j.seed(ctx)
+}
+
+func (j *job) makeDisk(ctx context.Context, path string, before []string, after ...string) error {
+	args := append([]string{"sh", "-c", makeDisk, "sh", path}, before...)
+	args = append(append(args, "--"), after...)
+	_, err := j.host.Run(ctx, host.Cmd(args...))
+	return err
+}
+
+// root makes the root disk: an overlay on the image's disk, or a clone's copies.
+func (j *job) root(ctx context.Context) error {
+	if j.spec.Image.Disk == "" {
+		return j.copyClone(ctx)
+	}
+	size := domainxml.RootDisk(j.body).Size
+	var after []string
+	if size != 0 {
+		least, err := j.virtualSize(ctx, j.spec.Image.Disk)
+		if err != nil {
+			return err
+		}
+		if size < least {
+			return &provider.Error{Op: "make disk root", Path: "disk.root.size",
+				Err: fmt.Errorf("%d bytes are less than the image's own %d", size, least)}
+		}
+		after = append(after, fmt.Sprint(size))
+	}
+	err := j.makeDisk(ctx, domainxml.RootPath(j.spec.Folder), []string{"-f", "qcow2", "-F", "qcow2", "-b", j.spec.Image.Disk}, after...)
+	return failed("make disk root", err)
+}
+
+// virtualSize is the size of a disk as a guest sees it, in bytes.
+func (p *Provider) virtualSize(ctx context.Context, path string) (uint64, error) {
+	out, err := p.host.Run(ctx, host.Cmd("qemu-img", "info", "-U", "--output=json", path))
+	if err != nil {
+		return 0, err
+	}
+	var info struct {
+		Size uint64 `json:"virtual-size"`
+	}
+	if err := json.Unmarshal(out.Stdout, &info); err != nil {
+		return 0, fmt.Errorf("qemu-img info %s: %w", path, err)
+	}
+	return info.Size, nil
+}
+
+// seed writes the seed disc, once in a machine's life.
+func (j *job) seed(ctx context.Context) error {
+	if !j.spec.Seeded {
+		return nil
+	}
+	if j.have != nil && j.now().meta.Folder != "" && !j.have.Mark.Incomplete {
+		return nil
+	}
+	disc := seed.Disc{InstanceID: j.uuid, Guest: j.body.Seed}
+	if j.Helper != "" && (j.body.Image == nil || j.body.Image.Build != "micro") {
+		helper, err := os.ReadFile(j.Helper)
+		if err != nil {
+			return &provider.Error{Op: "make the seed disc", Err: err, Hint: "labctl-guest is installed beside labctl"}
+		}
+		disc.Helper = helper
+	}
+	image, err := disc.Build()
+	if err != nil {
+		return &provider.Error{Op: "make the seed disc", Err: err}
+	}
+	return j.host.WriteFile(ctx, domainxml.SeedPath(j.spec.Folder), image, 0o600)
+}
+
+// removeFolder removes a domain's files. The path comes from a mark that anybody may have edited: only a folder right under
+// the lab's own is ever removed.
+func (p *Provider) removeFolder(ctx context.Context, lab, folder string) error {
+	if folder == "" {
+		return nil
+	}
+	base := p.lab(lab)
+	if lab == "" || strings.ContainsAny(lab, "/\x00") || filepath.Dir(filepath.Clean(folder)) != base || filepath.Base(folder) == ".." {
+		return &provider.Error{Op: "remove files", Err: fmt.Errorf("%s is not a folder of the lab in %s: it is left alone", folder, base)}
+	}
+	if _, err := p.host.Run(ctx, host.Cmd("rm", "-rf", "--one-file-system", "--", folder)); err != nil {
+		return err
+	}
+	_, err := p.host.Run(ctx, host.Cmd("rmdir", "--ignore-fail-on-non-empty", "--", base))
+	return err
+}
+
+// grow makes disks larger that are declared so; sizes are compared with the files themselves.
+func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize func(size uint64) error) error {
+	if disk.Size == 0 || disk.Source != "" {
+		return nil
+	}
+	size, err := j.virtualSize(ctx, path)
+	if err != nil {
+		return err
+	}
+	if size > disk.Size {
+		return &provider.Error{Op: "grow disk " + disk.Name, Path: "disk." + disk.Name + ".size",
+			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, errShrink)}
+	}
+	if size == disk.Size {
+		return nil
+	}
+	if err := provider.Step(ctx, "grow disk "+disk.Name); err != nil {
+		return err
+	}
+	return failed("grow disk "+disk.Name, resize(disk.Size))
+}

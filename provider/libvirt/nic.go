@@ -1,0 +1,154 @@
+package libvirt
+
+import (
+	"context"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/schema"
+)
+
+// liveNICs brings the running machine's network cards to what is declared.
+func (j *job) liveNICs(ctx context.Context, m *machine) error {
+	for _, card := range m.live.Devices.Interfaces {
+		name := domainxml.ReadNIC(card, j.body.Interfaces).Name
+		if nicNamed(j.body.Interfaces, name).Name != "" {
+			continue
+		}
+		if err := j.detach(ctx, "interface "+name, aliasOfCard(card), card); err != nil {
+			return err
+		}
+	}
+	for _, nic := range j.body.Interfaces {
+		if err := j.liveNIC(ctx, m, nic); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) liveNIC(ctx context.Context, m *machine, nic schema.NIC) error {
+	card := j.cardNamed(m.live, nic.Name)
+	if card == nil {
+		return j.plug(ctx, m, nic)
+	}
+	now := nicNamed(m.liveBody.Interfaces, domainxml.ReadNIC(*card, declaredNICs(m)).Name)
+	if replug(now, nic, card) {
+		if err := j.detach(ctx, "interface "+nic.Name, aliasOfCard(*card), *card); err != nil {
+			return err
+		}
+		return j.plug(ctx, m, nic)
+	}
+	want, err := domainxml.NIC(nic)
+	if err != nil {
+		return err
+	}
+	xmlBridge := domainxml.ReadNIC(*card, j.body.Interfaces)
+	if xmlBridge.Bridge != nic.Bridge || xmlBridge.Network != nic.Network || xmlBridge.Link != linkOf(nic) {
+		card.Source, card.Link = want.Source, want.Link
+		text, err := deviceXML(card)
+		if err != nil {
+			return err
+		}
+		if err := j.step(ctx, "update interface "+nic.Name, func(dom *libvirt.Domain) error {
+			return dom.UpdateDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
+		}); err != nil {
+			return err
+		}
+	}
+	return j.kernelSide(ctx, card, nic)
+}
+
+func declaredNICs(m *machine) []schema.NIC {
+	if m.meta.Declared == nil {
+		return nil
+	}
+	return m.meta.Declared.Interfaces
+}
+
+func linkOf(nic schema.NIC) string {
+	if nic.Link == "" {
+		return "up"
+	}
+	return nic.Link
+}
+
+// replug reports whether only another card in its place makes the change: libvirt changes neither model nor MAC of a
+// card, and a guest's driver takes no MTU above the one that the card was made with (virtio 1.2, 5.1.4).
+func replug(now, want schema.NIC, card *libvirtxml.DomainInterface) bool {
+	model := want.Model
+	if model == "" {
+		model = "virtio"
+	}
+	if now.Model != model || !strings.EqualFold(now.MAC, want.MAC) {
+		return true
+	}
+	return card.MTU != nil && int(card.MTU.Size) < want.MTU
+}
+
+// plug attaches a card that the definition has.
+func (j *job) plug(ctx context.Context, m *machine, nic schema.NIC) error {
+	card := j.cardNamed(m.defined, nic.Name)
+	if card == nil {
+		return &provider.Error{Op: "attach interface " + nic.Name, Err: provider.ErrIncomplete}
+	}
+	unplaced := func() any { card.Address = nil; return card }
+	return j.attach(ctx, "interface "+nic.Name, card, unplaced)
+}
+
+func (j *job) cardNamed(x *libvirtxml.Domain, name string) *libvirtxml.DomainInterface {
+	for i := range x.Devices.Interfaces {
+		card := &x.Devices.Interfaces[i]
+		if domainxml.ReadNIC(*card, j.body.Interfaces).Name == name {
+			return card
+		}
+	}
+	return nil
+}
+
+func aliasOfCard(card libvirtxml.DomainInterface) string {
+	if card.Alias == nil {
+		return ""
+	}
+	return card.Alias.Name
+}
+
+// kernelSide attaches the tap to its bridge and sets its MTU where the kernel has it otherwise, whatever libvirt's XML
+// says: after a bridge was made anew an update of the device reports success and does nothing.
+func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, nic schema.NIC) error {
+	if card.Target == nil || card.Target.Dev == "" {
+		return nil
+	}
+	all, err := j.taps.read(ctx)
+	if err != nil {
+		return err
+	}
+	link := card.Target.Dev
+	now, known := all[link]
+	if !known {
+		return nil
+	}
+	if nic.Bridge != "" && now.Master != nic.Bridge {
+		if err := provider.Step(ctx, "attach "+link+" to "+nic.Bridge); err != nil {
+			return err
+		}
+		if err := j.taps.enslave(ctx, link, nic.Bridge); err != nil {
+			return &provider.Error{Op: "attach " + link + " to " + nic.Bridge, Path: "interface." + nic.Name + ".bridge", Err: err}
+		}
+	}
+	mtu := nic.MTU
+	if mtu == 0 && card.MTU != nil {
+		mtu = defaultMTU // it was declared once
+	}
+	if mtu == 0 || mtu == now.MTU {
+		return nil
+	}
+	if err := provider.Step(ctx, "set the MTU of "+link); err != nil {
+		return err
+	}
+	return failed("set the MTU of "+link, j.taps.setMTU(ctx, link, mtu))
+}
