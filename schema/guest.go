@@ -36,6 +36,7 @@ type GuestInterface struct {
 	AcceptRA       *bool    `json:"accept_ra,omitempty"`
 	ConnectedRoute bool     `json:"connected_route"` // whether an address brings a route to its own subnet
 	Impair         Impair   `json:"impair,omitzero"` // where the guest's kernel does it; see NIC.Impair
+	Down           bool     `json:"down,omitempty"`  // never declared: a live interface that somebody has set down
 }
 
 // File is a file that the lab puts into a guest.

@@ -158,3 +158,20 @@ func (o *Object) settle() {
 	}
 	slices.Sort(o.Elements)
 }
+
+// TableText is the text of one table ("inet filter") in a listing, "" where it is not in it.
+func TableText(listing, id string) string {
+	head := "table " + id + " {"
+	var out strings.Builder
+	inside := false
+	for line := range strings.Lines(listing) {
+		inside = inside || strings.TrimSpace(stripHandle(strings.TrimSpace(line))) == head
+		if inside {
+			out.WriteString(line)
+		}
+		if strings.HasPrefix(line, "}") {
+			inside = false
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,83 @@
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/labctl/labctl/internal/helper"
+	"github.com/labctl/labctl/schema"
+)
+
+func (s System) readPersist() (helper.Persist, error) {
+	var kept helper.Persist
+	text, err := s.read(helper.PersistPath)
+	if err != nil || text == "" {
+		return kept, err
+	}
+	if err := json.Unmarshal([]byte(text), &kept); err != nil {
+		return kept, fmt.Errorf("%s: %w", helper.PersistPath, err)
+	}
+	return kept, nil
+}
+
+// isKept reports whether the next boot will make so what is wanted.
+func (t *task) isKept(mark string) bool {
+	return t.keep.Mark == mark && t.keep.Guest != nil && sameJSON(t.keep.Guest, t.want)
+}
+
+// remember keeps what is wanted for the next boot, with how things were before where something new is wanted. It is done
+// first, so that a guest that stops in the middle comes up as wanted.
+func (t *task) remember(mark string) error {
+	t.keep.Mark, t.keep.Guest = mark, t.want
+	t.keep.Before = helper.Before{MTU: t.mtuBefore(), Sysctl: t.sysctlBefore(), Files: t.filesBefore()}
+	return t.writePersist()
+}
+
+// forget lets go of how things were before, for what has gone back to it.
+func (t *task) forget() error {
+	for _, key := range t.released() {
+		delete(t.keep.Before.Sysctl, key)
+	}
+	for _, path := range t.releasedFiles() {
+		delete(t.keep.Before.Files, path)
+	}
+	return t.writePersist()
+}
+
+func (t *task) writePersist() error {
+	text, err := json.Marshal(t.keep)
+	if err != nil {
+		return err
+	}
+	if old, err := t.read(helper.PersistPath); err == nil && old == string(text) {
+		return nil
+	}
+	// It may hold secrets (files, keys).
+	if err := t.write(t.ctx, helper.PersistPath, string(text), 0o600); err != nil {
+		return fmt.Errorf("keep the configuration for the next boot: %w", err)
+	}
+	return nil
+}
+
+func sameJSON(a, b any) bool {
+	left, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	right, err := json.Marshal(b)
+	return err == nil && bytes.Equal(left, right)
+}
+
+// converged reports whether what is there is what is wanted.
+func (t *task) converged() bool {
+	return len(t.rules.differences) == 0 && reflect.DeepEqual(comparable(t.have), comparable(t.want))
+}
+
+// comparable is g without what only the first boot or the plan uses.
+func comparable(g *schema.Guest) schema.Guest {
+	out := *g
+	out.Packages, out.UserData, out.SSH, out.NAT = nil, "", nil, nil
+	return out
+}
