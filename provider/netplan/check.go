@@ -1,0 +1,89 @@
+package netplan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/schema"
+)
+
+// Check implements provider.Checker: netplan generates from the declared bridges in a scratch folder, together with all of
+// its other files, and every port must be there or be declared too.
+func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
+	t, view, err := p.observe(ctx)
+	if err != nil {
+		return []error{err}
+	}
+	var bridges []schema.Resource
+	names := map[string]bool{}
+	for _, r := range want {
+		if b, ok := r.Body.(*schema.Bridge); ok {
+			bridges = append(bridges, r)
+			names[b.Name] = true
+		}
+	}
+	if len(bridges) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, r := range bridges {
+		for _, port := range r.Body.(*schema.Bridge).Interfaces {
+			if view.Links[port] == nil && !names[port] {
+				errs = append(errs, &provider.Error{Op: "check bridge", Addr: r.Addr, Path: "interfaces",
+					Err: fmt.Errorf("the host has no interface %s", port), Hint: "it has " + hardware(view)})
+			}
+		}
+	}
+	if p.tryBridges(ctx, t, bridges) == nil {
+		return errs
+	}
+	refused := len(errs)
+	for _, r := range bridges { // which one?
+		if err := p.tryBridges(ctx, t, []schema.Resource{r}); err != nil {
+			errs = append(errs, &provider.Error{Op: "check bridge", Addr: r.Addr, Err: err})
+		}
+	}
+	if len(errs) == refused { // each is good alone, so it is what they have in common
+		errs = append(errs, &provider.Error{Op: "check bridges", Err: p.tryBridges(ctx, t, bridges)})
+	}
+	return errs
+}
+
+// tryBridges asks netplan about declared bridges in the place of what labs' files say of the same names.
+func (p *Provider) tryBridges(ctx context.Context, t *tree, bridges []schema.Resource) error {
+	f := &file{path: p.ownPath("check")}
+	var labs []string
+	for _, r := range bridges {
+		b := r.Body.(*schema.Bridge)
+		f.entries = append(f.entries, entry{name: b.Name, stanza: encode(b)})
+		for _, other := range t.files {
+			if e := other.entry(b.Name); e != nil && e.mark.Lab != "" {
+				labs = append(labs, path.Base(other.path))
+			}
+		}
+	}
+	text, err := render("", f, func(link string) bool { return t.configured("", link) })
+	if err != nil {
+		return err
+	}
+	return p.try(ctx, f.path, text, distinct(labs)...)
+}
+
+// hardware names the links that could be a bridge's port.
+func hardware(view *View) string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(view.Links)) {
+		if kind := view.Links[name].Kind; kind != "bridge" && kind != "tun" && name != "lo" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "none that could be a port"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,173 @@
+package netplan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+)
+
+// commit makes edits of one lab so: asks netplan, takes removed bridges away, writes the file, loads it, and waits until
+// the kernel shows what is declared. A removed bridge's stanza, and with it its mark, goes after the bridge itself: whoever
+// is stopped in between still finds it by its mark.
+func (p *Provider) commit(lab string, edits []*edit) results {
+	r := results{}
+	on := r.step(edits, "check with netplan")
+	if len(on) == 0 {
+		return r
+	}
+	// One Apply that is called off does not call off the others of its commit.
+	ctx := context.WithoutCancel(on[0].ctx)
+	t, view, err := p.observe(ctx)
+	if err != nil {
+		r.failed(on, "read bridges", err)
+		return r
+	}
+	f, err := p.edited(lab, t, view, on, r)
+	if err != nil {
+		r.failed(on, "write bridges", err)
+		return r
+	}
+	on = slices.DeleteFunc(on, func(e *edit) bool { return r[e] != nil })
+	text, err := render(heading(lab), f, func(link string) bool { return t.configured(lab, link) })
+	if err == nil {
+		err = p.try(ctx, f.path, text)
+	}
+	if err != nil {
+		r.failed(on, "check with netplan", err)
+		return r
+	}
+	changed := !bytes.Equal(text, f.text)
+	p.letGo(ctx, lab, t, view, on, r)
+	if on = r.step(on, "write "+path.Base(f.path)); len(on) == 0 {
+		return r
+	}
+	if changed {
+		err = p.put(ctx, f.path, text)
+	}
+	if err == nil {
+		on = r.step(on, "netplan generate")
+		err = p.generate(ctx, f, text, changed)
+	}
+	if err != nil {
+		r.failed(on, "write bridges", err)
+		return r
+	}
+	p.load(ctx, lab, on, r)
+	return r
+}
+
+// edited is the lab's file with the edits in it. An edit that may not be made gets its error into r.
+func (p *Provider) edited(lab string, t *tree, view *View, edits []*edit, r results) (*file, error) {
+	own := t.own(lab)
+	if own == nil {
+		own = &file{path: p.ownPath(lab)}
+	}
+	if own.err != nil {
+		return nil, fmt.Errorf("%s: %w", own.path, own.err)
+	}
+	f := &file{path: own.path, text: own.text, rest: own.rest, entries: slices.Clone(own.entries)}
+	for _, e := range edits {
+		if e.set != nil {
+			name := e.bridge().Name
+			had := own.entry(name)
+			if had == nil || had.mark.Lab != lab {
+				if holder, _ := t.holder(lab, name, view); holder != "" {
+					r[e] = foreign(e.addr, holder)
+					continue
+				}
+			}
+			mark := provider.MarkOf(lab, e.set)
+			stanza := encode(e.bridge())
+			if had != nil {
+				e.before, _ = decode(name, had.stanza)
+				e.same = sameYAML(had.stanza, stanza)
+			}
+			f.entries = slices.DeleteFunc(f.entries, func(old entry) bool { return old.name == name })
+			f.entries = append(f.entries, entry{name: name, mark: mark, stanza: stanza})
+		}
+		f.entries = slices.DeleteFunc(f.entries, func(old entry) bool { return old.name == e.remove && old.mark.Addr == e.addr })
+	}
+	return f, nil
+}
+
+func sameYAML(a, b yaml.MapSlice) bool {
+	one, errA := yaml.Marshal(a)
+	two, errB := yaml.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(one, two)
+}
+
+// try lets netplan generate from a copy of all of its files with the new one among them and those of the names in
+// without left out, and throws the copy away.
+func (p *Provider) try(ctx context.Context, file string, text []byte, without ...string) error {
+	script := `root=$0 file=$1 mode=$2; shift 2
+		d=$(mktemp -d) || exit; trap 'rm -rf "$d"' EXIT
+		mkdir -p "$d/etc/netplan" || exit
+		for f in ` + strings.Join(folders[:], " ") + `; do
+			if [ -d "$root/$f" ]; then mkdir -p "$d/$f" && cp -a "$root/$f/." "$d/$f/" || exit; fi; done
+		cd "$d/etc/netplan" && rm -f -- "$@"; umask 077
+		if [ "$mode" = set ]; then cat >"$file" || exit; fi
+		out=$(netplan generate --root-dir "$d" 2>&1); code=$?
+		printf '%s\n' "$out" | sed "s|$d||g" >&2; exit $code`
+	mode := "set"
+	if text == nil {
+		mode = "unset"
+	}
+	args := append([]string{"sh", "-c", script, p.Root, path.Base(file), mode, path.Base(file)}, without...)
+	if _, err := p.host.Run(ctx, host.Command{Args: args, Stdin: text}); err != nil {
+		return &refusal{netplanSaid(err)}
+	}
+	return nil
+}
+
+// netplanSaid is an error of netplan's in its own words, without the shell that ran it.
+func netplanSaid(err error) error {
+	if failed, ok := errors.AsType[*host.CommandError](err); ok {
+		if said := strings.TrimSpace(failed.Stderr); said != "" {
+			return fmt.Errorf("netplan: %s", said)
+		}
+	}
+	return err
+}
+
+// put writes a file that only root may read, as netplan asks for; nil text removes it.
+func (p *Provider) put(ctx context.Context, file string, text []byte) error {
+	if text == nil {
+		return p.host.Remove(ctx, file)
+	}
+	return p.host.WriteFile(ctx, file, text, 0o600)
+}
+
+// generate lets netplan write the back end's configuration. Where it refuses what it took in the trial, the old file is
+// put back, and the configuration made from it.
+func (p *Provider) generate(ctx context.Context, old *file, text []byte, changed bool) error {
+	err := p.runGenerate(ctx)
+	if err == nil || !changed {
+		return err
+	}
+	err = netplanSaid(err)
+	if back := p.put(ctx, old.path, old.text); back != nil {
+		return errors.Join(err, fmt.Errorf("put the old file back: %w", back))
+	}
+	if back := p.runGenerate(ctx); back != nil {
+		return errors.Join(err, fmt.Errorf("generate from the old file: %w", netplanSaid(back)))
+	}
+	return &refusal{err}
+}
+
+func (p *Provider) runGenerate(ctx context.Context) error {
+	args := []string{"netplan", "generate"}
+	if p.Root != "/" {
+		args = append(args, "--root-dir", p.Root)
+	}
+	_, err := p.host.Run(ctx, host.Cmd(args...))
+	return err
+}

@@ -1,0 +1,294 @@
+package netplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/schema"
+)
+
+const (
+	// patience is how long networkd may take for a change that it has seen.
+	patience = 10 * time.Second
+	// nudge is after how long it is told to configure a link afresh.
+	nudge = 1500 * time.Millisecond
+)
+
+// letGo takes removed bridges away and drops ports that are no longer declared.
+func (p *Provider) letGo(ctx context.Context, lab string, t *tree, view *View, edits []*edit, r results) {
+	for _, e := range edits {
+		if e.set != nil {
+			for _, port := range e.before.Interfaces {
+				link := view.Links[port]
+				if slices.Contains(e.bridge().Interfaces, port) || link == nil || link.Master != e.bridge().Name {
+					continue
+				}
+				p.change(ctx, e, r, "release "+port, "link", "set", "dev", port, "nomaster")
+			}
+		}
+		p.delete(ctx, lab, t, view, e, r)
+	}
+}
+
+// delete deletes the link of a removed bridge, if it is the lab's and no other file wants it.
+func (p *Provider) delete(ctx context.Context, lab string, t *tree, view *View, e *edit, r results) {
+	own := t.own(lab).entry(e.remove)
+	link := view.Links[e.remove]
+	if own == nil || own.mark.Addr != e.addr || own.mark.Lab != lab || link == nil || link.Kind != "bridge" {
+		return
+	}
+	if len(t.others(lab, e.remove)) == 0 {
+		p.change(ctx, e, r, "delete "+e.remove, "link", "delete", "dev", e.remove)
+	}
+}
+
+// change is one step that ip(8) does for an edit.
+func (p *Provider) change(ctx context.Context, e *edit, r results, stage string, args ...string) {
+	if r[e] != nil {
+		return
+	}
+	if r[e] = provider.Step(e.ctx, stage); r[e] != nil {
+		return
+	}
+	if err := p.links.Change(ctx, args...); err != nil {
+		r[e] = &provider.Error{Op: stage, Addr: e.addr, Err: err}
+	}
+}
+
+// load makes the back end take its new configuration up and waits until the kernel shows it.
+func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r results) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	changes, err := p.links.Watch(ctx)
+	if err != nil {
+		r.failed(edits, "watch links", err)
+		return
+	}
+	t, err := readTree(ctx, p.host, p.Root)
+	if err != nil {
+		r.failed(edits, "read back", err)
+		return
+	}
+	if edits = r.step(edits, "load"); len(edits) == 0 {
+		return
+	}
+	if err := p.reload(ctx, t, edits); err != nil {
+		r.failed(edits, "load bridges", err)
+		return
+	}
+	nudged := false
+	for began := time.Now(); ; {
+		view, err := p.links.Read(ctx)
+		if err != nil {
+			r.failed(edits, "read back", err)
+			return
+		}
+		again := p.mend(ctx, lab, t, view, edits, r)
+		open := unfinished(lab, t, view, edits, r)
+		if again && len(open) > 0 {
+			continue // something was set just now: look before waiting
+		}
+		if len(open) == 0 {
+			return
+		}
+		late := time.Since(began) >= nudge
+		if stale := staleLinks(open, view, late); len(stale) > 0 && !nudged {
+			nudged = true
+			p.reconfigure(ctx, open, stale, r)
+			continue
+		}
+		if !await(ctx, changes, nudged, began) {
+			for e, err := range open {
+				r[e] = err
+			}
+			return
+		}
+	}
+}
+
+// await waits for the kernel to tell of a change, or for the moment to nudge; false when patience is at its end.
+func await(ctx context.Context, changes <-chan struct{}, nudged bool, began time.Time) bool {
+	var nudging <-chan time.Time
+	if !nudged {
+		nudging = time.After(time.Until(began.Add(nudge)))
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-changes:
+	case <-nudging:
+	}
+	return true
+}
+
+// reload is `networkctl reload`, which touches only links whose configuration has changed, or `netplan apply` where
+// NetworkManager is the back end, which has no such thing.
+func (p *Provider) reload(ctx context.Context, t *tree, edits []*edit) error {
+	command := host.Cmd("networkctl", "reload")
+	for _, e := range edits {
+		if e.set != nil && t.renderer(e.bridge().Name) == networkManager {
+			command = host.Cmd("netplan", "apply")
+		}
+	}
+	_, err := p.host.Run(ctx, command)
+	return err
+}
+
+// reconfigure lets networkd configure links from the beginning, which also removes what somebody else has put on them.
+func (p *Provider) reconfigure(ctx context.Context, open map[*edit]error, links []string, r results) {
+	var edits []*edit
+	for e := range open {
+		edits = append(edits, e)
+	}
+	if edits = r.step(edits, "reconfigure"); len(edits) == 0 {
+		return
+	}
+	if _, err := p.host.Run(ctx, host.Cmd(append([]string{"networkctl", "reconfigure"}, links...)...)); err != nil {
+		r.failed(edits, "reconfigure", err)
+	}
+}
+
+// staleLinks are the links that networkd does not touch by itself: nothing has changed in their files, or it is late.
+func staleLinks(open map[*edit]error, view *View, late bool) []string {
+	var names []string
+	for e := range open {
+		if e.set == nil {
+			continue
+		}
+		if name := e.bridge().Name; view.Links[name] != nil && (e.same || late) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// errImpossible marks a difference that waiting does not mend.
+var errImpossible = errors.New("cannot become so")
+
+// unfinished are the edits whose bridges the kernel does not show as declared yet, with what is missing. Those that never
+// will be get their error into r at once.
+func unfinished(lab string, t *tree, view *View, edits []*edit, r results) map[*edit]error {
+	open := map[*edit]error{}
+	for _, e := range edits {
+		if r[e] != nil {
+			continue
+		}
+		if e.set == nil || e.remove != "" {
+			if e.remove != "" && view.Links[e.remove] != nil && t.mayDelete(lab, e.remove) {
+				open[e] = &provider.Error{Op: "delete bridge", Addr: e.addr, Err: fmt.Errorf("%s is still there", e.remove)}
+			}
+		}
+		if e.set == nil {
+			continue
+		}
+		own := t.own(lab).entry(e.bridge().Name)
+		if own == nil || own.mark.Lab != lab {
+			r[e] = &provider.Error{Op: "read back", Addr: e.addr, Err: fmt.Errorf("somebody else has changed %s", t.pathOf(lab))}
+			continue
+		}
+		have := t.object(*own, t.own(lab).path, lab, e.bridge(), view)
+		details := compare(e.set, &have)
+		if have.Aux.(aux).gone {
+			open[e] = &provider.Error{Op: "read back", Addr: e.addr, Err: fmt.Errorf("the kernel has no link %s", e.bridge().Name)}
+			continue
+		}
+		if len(details) == 0 {
+			continue
+		}
+		err := errorOf(e.addr, details)
+		if slices.ContainsFunc(details, func(d provider.Detail) bool { return d.Why == "" }) {
+			open[e] = err
+		} else {
+			r[e] = err // another file says otherwise: no waiting changes that
+		}
+	}
+	return open
+}
+
+// mayDelete reports whether no file of the host speaks of a bridge.
+func (t *tree) mayDelete(lab, bridge string) bool {
+	return len(t.others(lab, bridge)) == 0 && t.own(lab).entry(bridge) == nil
+}
+
+func (t *tree) pathOf(lab string) string {
+	if own := t.own(lab); own != nil {
+		return own.path
+	}
+	return baseOf(lab)
+}
+
+// mend sets what networkd leaves as it was on an existing bridge, and reports whether it set anything.
+func (p *Provider) mend(ctx context.Context, lab string, t *tree, view *View, edits []*edit, r results) bool {
+	mended := false
+	for _, e := range edits {
+		if r[e] != nil {
+			continue
+		}
+		if e.remove != "" && view.Links[e.remove] != nil && view.Links[e.remove].Kind == "bridge" && t.mayDelete(lab, e.remove) {
+			// A reload for another lab came between and networkd has made it again.
+			p.change(ctx, e, r, "delete "+e.remove, "link", "delete", "dev", e.remove)
+			mended = true
+		}
+		if e.set == nil || t.renderer(e.bridge().Name) == networkManager && !e.same {
+			continue
+		}
+		for _, args := range settings(e.bridge(), &e.before, view) {
+			p.change(ctx, e, r, "set "+args[3], args...)
+			mended = true
+		}
+	}
+	return mended
+}
+
+// settings are the changes, in ip(8)'s words, from what a bridge is to what it shall be; before is the former declaration.
+func settings(want, before *schema.Bridge, view *View) [][]string {
+	link := view.Links[want.Name]
+	if link == nil || link.Bridge == nil {
+		return nil
+	}
+	var all [][]string
+	set := func(link string, args ...string) {
+		all = append(all, append([]string{"link", "set", "dev", link}, args...))
+	}
+	if !link.Up {
+		set(want.Name, "up")
+	}
+	if mtu := target(want.MTU, before.MTU, 1500); mtu != 0 && mtu != link.MTU {
+		set(want.Name, "mtu", strconv.Itoa(mtu))
+	}
+	if normal(*want).MAC != "" && normal(*want).MAC != link.MAC {
+		set(want.Name, "address", want.MAC)
+	}
+	if args := bridgeSettings(want, before, link.Bridge); len(args) > 0 {
+		set(want.Name, append([]string{"type", "bridge"}, args...)...)
+	}
+	for _, name := range want.Interfaces {
+		port := view.Links[name]
+		if port == nil {
+			continue
+		}
+		if port.Master != want.Name {
+			set(name, "master", want.Name)
+			continue // its cost and priority are seen at the next look
+		}
+		if args := portSettings(want, name, port.Port); len(args) > 0 {
+			set(name, append([]string{"type", "bridge_slave"}, args...)...)
+		}
+	}
+	return all
+}
+
+// target is the value to set: the declared one, or the default where one was declared before, or none.
+func target(want, before, standard int) int {
+	if want == 0 && before != 0 {
+		return standard
+	}
+	return want
+}

@@ -1,0 +1,44 @@
+package netplan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/labctl/labctl/schema"
+)
+
+// uplinks are the links that carry a default route, each with the reason why enslaving it is a risk.
+func uplinks(view *View) map[string]string {
+	risky := map[string]string{}
+	for _, r := range view.Routes {
+		if r.To == "default" && r.Interface != "" && r.Type == "" && view.Links[r.Interface] != nil {
+			risky[r.Interface] = fmt.Sprintf("%s carries the host's default route via %s", r.Interface, r.Via)
+		}
+	}
+	return risky
+}
+
+// Risk says in one sentence why making a bridge so may cut the host off, "" where it does not: a link that carries the
+// host's default route becomes a port, and with that loses its addresses and routes. It goes by the last Read.
+func (p *Provider) Risk(want *schema.Resource) string {
+	bridge, ok := want.Body.(*schema.Bridge)
+	if !ok {
+		return ""
+	}
+	return p.risk(nil, bridge)
+}
+
+// risk is Risk for the ports that old does not have yet.
+func (p *Provider) risk(old, want *schema.Bridge) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, port := range want.Interfaces {
+		if old != nil && slices.Contains(old.Interfaces, port) {
+			continue
+		}
+		if why, risky := p.uplinks[port]; risky {
+			return fmt.Sprintf("careful: %s; as a port of %s it loses its addresses and routes", why, want.Name)
+		}
+	}
+	return ""
+}
