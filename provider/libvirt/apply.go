@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
 )
@@ -44,16 +45,6 @@ func located(addr schema.Addr, err error) error {
 		return err
 	}
 	return &provider.Error{Addr: addr, Err: err}
-}
-
-func failed(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*provider.Error](err); ok {
-		return err
-	}
-	return &provider.Error{Op: op, Err: plain(err)}
 }
 
 // job is one Apply under way.
@@ -96,12 +87,12 @@ func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) 
 
 // look reads the domain, and refuses one that the lab does not own.
 func (j *job) look(ctx context.Context) error {
-	have, err := j.readOne(ctx, byUUID(j.uuid))
+	have, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}
 	if have == nil {
-		other, err := j.readOne(ctx, byName(j.body.Name))
+		other, err := j.readOne(ctx, daemon.ByName(j.body.Name))
 		if err != nil {
 			return err
 		}
@@ -185,14 +176,14 @@ func (j *job) define(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = j.conn.use(func(link *libvirt.Connect) error {
+	err = j.conn.Use(func(link *libvirt.Connect) error {
 		dom, err := link.DomainDefineXMLFlags(text, defineFlags(j.body))
 		if err != nil {
 			return err
 		}
 		return dom.Free()
 	})
-	return failed("define domain "+j.body.Name, err)
+	return daemon.Failed("define domain "+j.body.Name, err)
 }
 
 // defineFlags has libvirt check the XML against its schema where a part of it is the user's own. For what labctl itself
@@ -211,7 +202,7 @@ func (j *job) mark(incomplete bool) error {
 	if err != nil {
 		return err
 	}
-	return failed("mark domain "+j.body.Name, j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+	return daemon.Failed("mark domain "+j.body.Name, j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) error {
 		return setMetadata(dom, text)
 	}))
 }
@@ -221,7 +212,7 @@ const metadataKey = "lab"
 
 // verify reads back: a return code of zero is no proof that libvirt did anything.
 func (j *job) verify(ctx context.Context) error {
-	have, err := j.readOne(ctx, byUUID(j.uuid))
+	have, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}

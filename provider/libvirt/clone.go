@@ -9,6 +9,7 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 )
 
@@ -41,7 +42,7 @@ func (j *job) cloneOf(ctx context.Context) error {
 	refuse := func(text string) error {
 		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New(text)}
 	}
-	source, err := j.readOne(ctx, byName(clone.From))
+	source, err := j.readOne(ctx, daemon.ByName(clone.From))
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (j *job) copyClone(ctx context.Context) error {
 			_, err = j.host.Run(ctx, host.Cmd("sh", "-c", convertDisk, "sh", from.format, from.path, path))
 		}
 		if err != nil {
-			return failed("clone "+j.body.Clone.From, err)
+			return daemon.Failed("clone "+j.body.Clone.From, err)
 		}
 	}
 	return nil

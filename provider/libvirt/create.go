@@ -6,6 +6,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 )
 
 // create defines the domain first, marked as incomplete where more has to be done, so that whatever comes after is never
@@ -42,7 +43,7 @@ func (j *job) autostart(ctx context.Context) error {
 	if err := provider.Step(ctx, "set autostart"); err != nil {
 		return err
 	}
-	return failed("set autostart of "+j.body.Name, j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+	return daemon.Failed("set autostart of "+j.body.Name, j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) error {
 		return dom.SetAutostart(j.body.Autostart)
 	}))
 }
@@ -52,9 +53,9 @@ func (j *job) start(ctx context.Context) error {
 	if err := provider.Step(ctx, "start"); err != nil {
 		return err
 	}
-	err := j.conn.domain(byUUID(j.uuid), startDomain)
+	err := j.conn.Domain(daemon.ByUUID(j.uuid), daemon.PowerOn)
 	if err == nil {
 		return nil
 	}
-	return &provider.Error{Op: "start domain " + j.body.Name, Err: plain(err), Detail: j.conn.ConsoleTail(j.body.Name), Hint: startHint(err)}
+	return &provider.Error{Op: "start domain " + j.body.Name, Err: daemon.Message(err), Detail: j.conn.ConsoleTail(j.body.Name), Hint: daemon.StartHint(err)}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/seed"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
 )
@@ -50,7 +51,7 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 		}
 		path := domainxml.DiskPath(j.spec.Folder, disk)
 		if err := j.makeDisk(ctx, path, []string{"-f", domainxml.Format(disk)}, fmt.Sprint(disk.Size)); err != nil {
-			return failed("make disk "+disk.Name, err)
+			return daemon.Failed("make disk "+disk.Name, err)
 		}
 	}
 	return j.seed(ctx)
@@ -82,7 +83,7 @@ func (j *job) root(ctx context.Context) error {
 		after = append(after, fmt.Sprint(size))
 	}
 	err := j.makeDisk(ctx, domainxml.RootPath(j.spec.Folder), []string{"-f", "qcow2", "-F", "qcow2", "-b", j.spec.Image.Disk}, after...)
-	return failed("make disk root", err)
+	return daemon.Failed("make disk root", err)
 }
 
 // virtualSize is the size of a disk as a guest sees it, in bytes.
@@ -159,5 +160,5 @@ func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize fu
 	if err := provider.Step(ctx, "grow disk "+disk.Name); err != nil {
 		return err
 	}
-	return failed("grow disk "+disk.Name, resize(disk.Size))
+	return daemon.Failed("grow disk "+disk.Name, resize(disk.Size))
 }

@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 )
 
@@ -19,7 +20,7 @@ const settle = 15 * time.Second
 
 // live changes the running machine to what the new definition says.
 func (j *job) live(ctx context.Context) error {
-	after, err := j.readOne(ctx, byUUID(j.uuid))
+	after, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (j *job) step(ctx context.Context, stage string, f func(*libvirt.Domain) er
 	if err := provider.Step(ctx, stage); err != nil {
 		return err
 	}
-	return failed(stage, j.conn.domain(byUUID(j.uuid), f))
+	return daemon.Failed(stage, j.conn.Domain(daemon.ByUUID(j.uuid), f))
 }
 
 // liveMemory moves the balloon and waits until the guest has followed.
@@ -67,8 +68,8 @@ func (j *job) liveMemory(ctx context.Context, m *machine) error {
 	if kibOf(m.liveBody.Memory) == want {
 		return nil
 	}
-	w := j.conn.events.watch(j.uuid)
-	defer w.stop()
+	w := j.conn.Watch(j.uuid)
+	defer w.Stop()
 	if err := j.step(ctx, "set memory", func(dom *libvirt.Domain) error {
 		return dom.SetMemoryFlags(want, libvirt.DOMAIN_MEM_LIVE)
 	}); err != nil {
@@ -94,12 +95,12 @@ func (j *job) liveMemory(ctx context.Context, m *machine) error {
 // balloon is the running machine's memory now, in KiB.
 func (j *job) balloon() (uint64, error) {
 	var info *libvirt.DomainInfo
-	err := j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) (err error) {
+	err := j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) (err error) {
 		info, err = dom.GetInfo()
 		return err
 	})
 	if err != nil {
-		return 0, failed("read memory", err)
+		return 0, daemon.Failed("read memory", err)
 	}
 	return info.Memory, nil
 }
@@ -119,7 +120,7 @@ func (j *job) attach(ctx context.Context, what string, device any, unplaced func
 	}
 	return j.step(ctx, "attach "+what, func(dom *libvirt.Domain) error {
 		err := dom.AttachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
-		if !is(err, libvirt.ERR_XML_ERROR, libvirt.ERR_INTERNAL_ERROR, libvirt.ERR_CONFIG_UNSUPPORTED, libvirt.ERR_OPERATION_FAILED) {
+		if !daemon.Is(err, libvirt.ERR_XML_ERROR, libvirt.ERR_INTERNAL_ERROR, libvirt.ERR_CONFIG_UNSUPPORTED, libvirt.ERR_OPERATION_FAILED) {
 			return err
 		}
 		again, marshal := deviceXML(unplaced())
@@ -137,8 +138,8 @@ func (j *job) detach(ctx context.Context, what, alias string, device any) error 
 	if err != nil {
 		return err
 	}
-	w := j.conn.events.watch(j.uuid)
-	defer w.stop()
+	w := j.conn.Watch(j.uuid)
+	defer w.Stop()
 	if err := j.step(ctx, "detach "+what, func(dom *libvirt.Domain) error {
 		return dom.DetachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 	}); err != nil {
@@ -147,7 +148,7 @@ func (j *job) detach(ctx context.Context, what, alias string, device any) error 
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for {
-		if gone, known := w.removed(alias); known && gone {
+		if gone, known := w.Removed(alias); known && gone {
 			return nil
 		} else if known {
 			return &provider.Error{Op: "detach " + what, Err: errors.New("the guest refused to let go of the device")}
@@ -169,7 +170,7 @@ func (j *job) detach(ctx context.Context, what, alias string, device any) error 
 // hasDevice reports whether a disk or network card with the alias is in the running machine.
 func (j *job) hasDevice(alias string) (bool, error) {
 	x := new(libvirtxml.Domain)
-	err := j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+	err := j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) error {
 		text, err := dom.GetXMLDesc(0)
 		if err != nil {
 			return err
@@ -177,7 +178,7 @@ func (j *job) hasDevice(alias string) (bool, error) {
 		return x.Unmarshal(text)
 	})
 	if err != nil {
-		return false, failed("read devices", err)
+		return false, daemon.Failed("read devices", err)
 	}
 	for _, card := range x.Devices.Interfaces {
 		if card.Alias != nil && card.Alias.Name == alias {
@@ -222,7 +223,7 @@ func (j *job) liveDisks(ctx context.Context, m *machine) error {
 			continue
 		}
 		err := j.grow(ctx, disk, j.diskPath(disk), func(size uint64) error {
-			return j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+			return j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) error {
 				return dom.BlockResize(placed.Target.Dev, size, libvirt.DOMAIN_BLOCK_RESIZE_BYTES)
 			})
 		})

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
 )
@@ -123,7 +124,7 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 	if card.Target == nil || card.Target.Dev == "" {
 		return nil
 	}
-	all, err := j.taps.read(ctx)
+	all, err := j.taps.Read(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 		if err := provider.Step(ctx, "attach "+link+" to "+nic.Bridge); err != nil {
 			return err
 		}
-		if err := j.taps.enslave(ctx, link, nic.Bridge); err != nil {
+		if err := j.taps.Enslave(ctx, link, nic.Bridge); err != nil {
 			return &provider.Error{Op: "attach " + link + " to " + nic.Bridge, Path: "interface." + nic.Name + ".bridge", Err: err}
 		}
 	}
@@ -150,5 +151,5 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 	if err := provider.Step(ctx, "set the MTU of "+link); err != nil {
 		return err
 	}
-	return failed("set the MTU of "+link, j.taps.setMTU(ctx, link, mtu))
+	return daemon.Failed("set the MTU of "+link, j.taps.SetMTU(ctx, link, mtu))
 }

@@ -147,7 +147,7 @@ func addrs(list []schema.Addr) []string {
 
 // Check implements provider.Checker: it refuses what does not fit on this host.
 func (p *Provider) Check(_ context.Context, want []schema.Resource) []error {
-	most, err := p.conn.memory()
+	most, err := p.conn.Memory()
 	if err != nil {
 		return []error{err}
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/kvm"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/tap"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -21,17 +23,17 @@ type Provider struct {
 	// image does not have it; "" puts none.
 	Helper string
 
-	conn *Conn
+	conn *daemon.Conn
 	host host.Host
 	root string
-	taps taps
+	taps tap.Links
 	kvm  func(context.Context) (kvm.Verdict, error)
 }
 
 // New is a provider over a connection. h is the machine that the daemon runs on; root is labctl's folder there, for
 // images (images/KEY) and for the labs' own files (labs/LAB).
-func New(conn *Conn, h host.Host, root string) *Provider {
-	p := &Provider{conn: conn, host: h, root: root, taps: tapsOf(h)}
+func New(conn *daemon.Conn, h host.Host, root string) *Provider {
+	p := &Provider{conn: conn, host: h, root: root, taps: tap.On(h)}
 	var mu sync.Mutex
 	var known *kvm.Verdict
 	p.kvm = func(ctx context.Context) (kvm.Verdict, error) {

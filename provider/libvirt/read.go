@@ -11,7 +11,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/tap"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -27,7 +29,7 @@ type machine struct {
 	meta      domainxml.Meta
 	defined   *libvirtxml.Domain // inactive XML
 	live      *libvirtxml.Domain // nil where it is not active
-	taps      map[string]tap
+	taps      map[string]tap.Tap
 	foreign   bool           // the lab that was read for does not own it
 	liveBody  *schema.Domain // nil where it is not active
 }
@@ -62,7 +64,7 @@ func (p *Provider) List(ctx context.Context) ([]provider.Object, error) {
 // scan reads every domain whose name and XML look wanted, and keeps those that keep says.
 func (p *Provider) scan(ctx context.Context, look func(name, text string) bool, keep func(*provider.Object) bool) ([]provider.Object, error) {
 	var out []provider.Object
-	err := p.conn.use(func(link *libvirt.Connect) error {
+	err := p.conn.Use(func(link *libvirt.Connect) error {
 		out = nil
 		domains, err := link.ListAllDomains(0)
 		if err != nil {
@@ -103,7 +105,7 @@ func (p *Provider) scan(ctx context.Context, look func(name, text string) bool, 
 		return nil
 	})
 	if err != nil {
-		return nil, readError(p.conn.uri, err)
+		return nil, readError(p.conn.URI(), err)
 	}
 	return out, nil
 }
@@ -142,14 +144,14 @@ func autostarting(link *libvirt.Connect) (map[string]bool, error) {
 
 // sharedTaps reads the kernel's links once, and only when a running domain asks.
 type sharedTaps struct {
-	taps taps
+	taps tap.Links
 	once sync.Once
-	all  map[string]tap
+	all  map[string]tap.Tap
 	err  error
 }
 
-func (s *sharedTaps) get(ctx context.Context) (map[string]tap, error) {
-	s.once.Do(func() { s.all, s.err = s.taps.read(ctx) })
+func (s *sharedTaps) get(ctx context.Context) (map[string]tap.Tap, error) {
+	s.once.Do(func() { s.all, s.err = s.taps.Read(ctx) })
 	return s.all, s.err
 }
 
@@ -161,7 +163,7 @@ func readDomain(ctx context.Context, dom *libvirt.Domain, begins map[string]bool
 		return nil, err
 	}
 	text, err := dom.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
-	if is(err, libvirt.ERR_NO_DOMAIN) {
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
 		return nil, nil
 	}
 	if err != nil {
@@ -234,9 +236,9 @@ func (m *machine) object() (*provider.Object, error) {
 }
 
 // readOne reads one domain anew; nil where there is none.
-func (p *Provider) readOne(ctx context.Context, find finder) (*provider.Object, error) {
+func (p *Provider) readOne(ctx context.Context, find daemon.Finder) (*provider.Object, error) {
 	var o *provider.Object
-	err := p.conn.domain(find, func(dom *libvirt.Domain) error {
+	err := p.conn.Domain(find, func(dom *libvirt.Domain) error {
 		begins := map[string]bool{}
 		uuid, err := dom.GetUUIDString()
 		if err != nil {
@@ -248,11 +250,11 @@ func (p *Provider) readOne(ctx context.Context, find finder) (*provider.Object, 
 		o, err = readDomain(ctx, dom, begins, &sharedTaps{taps: p.taps}, func(string, string) bool { return true })
 		return err
 	})
-	if is(err, libvirt.ERR_NO_DOMAIN) {
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, readError(p.conn.uri, err)
+		return nil, readError(p.conn.URI(), err)
 	}
 	return o, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -44,9 +45,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, conn: conn}
+	began := time.Now()
 	w.p = New(conn, host.Local{}, root)
 	w.ctx = provider.WithSteps(t.Context(), func(stage string) error {
 		w.steps = append(w.steps, stage)
+		t.Logf("%6.2f s %s", time.Since(began).Seconds(), stage)
 		return nil
 	})
 	w.bridge("tbr0")

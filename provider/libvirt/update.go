@@ -11,6 +11,7 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
 )
@@ -77,11 +78,11 @@ func (j *job) shutDown(ctx context.Context) error {
 	if err := provider.Step(ctx, "shut down"); err != nil {
 		return err
 	}
-	within := ShutdownTimeout
+	within := daemon.ShutdownTimeout
 	if t := j.body.Timeouts.Shutdown; t > 0 {
 		within = time.Duration(t * float64(time.Second))
 	}
-	return failed("shut down domain "+j.body.Name, j.conn.stop(ctx, byUUID(j.uuid), within))
+	return daemon.Failed("shut down domain "+j.body.Name, j.conn.PowerOff(ctx, daemon.ByUUID(j.uuid), within))
 }
 
 // rename gives a domain that is off its new name: libvirt refuses a definition that changes it.
@@ -92,7 +93,7 @@ func (j *job) rename(ctx context.Context) error {
 	if err := provider.Step(ctx, "rename"); err != nil {
 		return err
 	}
-	return failed("rename domain "+j.have.ID, j.conn.domain(byUUID(j.uuid), func(dom *libvirt.Domain) error {
+	return daemon.Failed("rename domain "+j.have.ID, j.conn.Domain(daemon.ByUUID(j.uuid), func(dom *libvirt.Domain) error {
 		return dom.Rename(j.body.Name, 0)
 	}))
 }
@@ -159,7 +160,7 @@ func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) er
 	if c.Have != nil {
 		uuid = c.Have.Aux.(*machine).uuid
 	}
-	have, err := p.readOne(ctx, byUUID(uuid))
+	have, err := p.readOne(ctx, daemon.ByUUID(uuid))
 	if err != nil || have == nil {
 		return err
 	}
@@ -171,8 +172,8 @@ func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) er
 		if err := provider.Step(ctx, "stop"); err != nil {
 			return err
 		}
-		if err := p.conn.stop(ctx, byUUID(uuid), 0); err != nil {
-			return failed("stop domain "+have.ID, err)
+		if err := p.conn.PowerOff(ctx, daemon.ByUUID(uuid), 0); err != nil {
+			return daemon.Failed("stop domain "+have.ID, err)
 		}
 	}
 	if m.meta.Folder != "" {
@@ -186,17 +187,17 @@ func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) er
 	if err := provider.Step(ctx, "undefine"); err != nil {
 		return err
 	}
-	err = p.conn.domain(byUUID(uuid), func(dom *libvirt.Domain) error {
+	err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error {
 		return dom.UndefineFlags(libvirt.DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 			libvirt.DOMAIN_UNDEFINE_NVRAM | libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 	})
-	if is(err, libvirt.ERR_NO_DOMAIN) {
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
 		return nil
 	}
-	if is(err, libvirt.ERR_NO_SUPPORT, libvirt.ERR_INVALID_ARG) { // test:///default takes fewer flags
-		err = p.conn.domain(byUUID(uuid), func(dom *libvirt.Domain) error { return dom.Undefine() })
+	if daemon.Is(err, libvirt.ERR_NO_SUPPORT, libvirt.ERR_INVALID_ARG) { // test:///default takes fewer flags
+		err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error { return dom.Undefine() })
 	}
-	return failed("undefine domain "+have.ID, err)
+	return daemon.Failed("undefine domain "+have.ID, err)
 }
 
 // Forget implements provider.Forgetter.
@@ -207,15 +208,15 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	if err := provider.Step(ctx, "take the mark off"); err != nil {
 		return err
 	}
-	err := p.conn.domain(byUUID(have.Aux.(*machine).uuid), func(dom *libvirt.Domain) error {
+	err := p.conn.Domain(daemon.ByUUID(have.Aux.(*machine).uuid), func(dom *libvirt.Domain) error {
 		return setMetadata(dom, "")
 	})
-	return failed("take the mark off domain "+have.ID, err)
+	return daemon.Failed("take the mark off domain "+have.ID, err)
 }
 
 // Import implements provider.Importer.
 func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource, id string) error {
-	have, err := p.readOne(ctx, byName(id))
+	have, err := p.readOne(ctx, daemon.ByName(id))
 	if err != nil {
 		return err
 	}
@@ -233,8 +234,8 @@ func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource,
 	if err != nil {
 		return err
 	}
-	err = p.conn.domain(byName(id), func(dom *libvirt.Domain) error { return setMetadata(dom, text) })
-	return failed("mark domain "+id, err)
+	err = p.conn.Domain(daemon.ByName(id), func(dom *libvirt.Domain) error { return setMetadata(dom, text) })
+	return daemon.Failed("mark domain "+id, err)
 }
 
 // setMetadata writes labctl's element, or removes it where text is "".

@@ -1,4 +1,5 @@
-package libvirt
+// Package tap reads and changes the host's ends of network cards, as the kernel has them.
+package tap
 
 import (
 	"context"
@@ -12,31 +13,33 @@ import (
 	"github.com/labctl/labctl/internal/host"
 )
 
-// tap is what the kernel knows of the host's end of a network card. libvirt's XML goes on naming the old bridge after
+// Tap is what the kernel knows of the host's end of a network card. libvirt's XML goes on naming the old bridge after
 // somebody has moved the tap, or has made the bridge anew under it.
-type tap struct {
+type Tap struct {
 	Master string // name of the bridge it is attached to, "" for none
 	MTU    int
 }
 
-// taps reads and changes links of the machine that the domains run on.
-type taps interface {
-	read(ctx context.Context) (map[string]tap, error)
-	enslave(ctx context.Context, link, bridge string) error
-	setMTU(ctx context.Context, link string, mtu int) error
+// Links reads and changes links of the machine that the domains run on.
+type Links interface {
+	// Read is every link by its name.
+	Read(ctx context.Context) (map[string]Tap, error)
+	Enslave(ctx context.Context, link, bridge string) error
+	SetMTU(ctx context.Context, link string, mtu int) error
 }
 
-func tapsOf(h host.Host) taps {
-	if _, local := h.(host.Local); local {
-		return localTaps{}
+// On are the links of the machine h.
+func On(h host.Host) Links {
+	if _, here := h.(host.Local); here {
+		return local{}
 	}
-	return remoteTaps{h}
+	return remote{h}
 }
 
-// localTaps asks this machine's kernel, see rtnetlink(7).
-type localTaps struct{}
+// local asks this machine's kernel, see rtnetlink(7).
+type local struct{}
 
-func (localTaps) read(context.Context) (map[string]tap, error) {
+func (local) Read(context.Context) (map[string]Tap, error) {
 	links, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list links: %w", err)
@@ -45,14 +48,14 @@ func (localTaps) read(context.Context) (map[string]tap, error) {
 	for _, link := range links {
 		names[link.Attrs().Index] = link.Attrs().Name
 	}
-	out := map[string]tap{}
+	out := map[string]Tap{}
 	for _, link := range links {
-		out[link.Attrs().Name] = tap{Master: names[link.Attrs().MasterIndex], MTU: link.Attrs().MTU}
+		out[link.Attrs().Name] = Tap{Master: names[link.Attrs().MasterIndex], MTU: link.Attrs().MTU}
 	}
 	return out, nil
 }
 
-func (localTaps) enslave(_ context.Context, name, bridge string) error {
+func (local) Enslave(_ context.Context, name, bridge string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -64,7 +67,7 @@ func (localTaps) enslave(_ context.Context, name, bridge string) error {
 	return netlink.LinkSetMaster(link, master)
 }
 
-func (localTaps) setMTU(_ context.Context, name string, mtu int) error {
+func (local) SetMTU(_ context.Context, name string, mtu int) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -72,10 +75,10 @@ func (localTaps) setMTU(_ context.Context, name string, mtu int) error {
 	return netlink.LinkSetMTU(link, mtu)
 }
 
-// remoteTaps asks another machine through ip(8).
-type remoteTaps struct{ host host.Host }
+// remote asks another machine through ip(8).
+type remote struct{ host host.Host }
 
-func (r remoteTaps) read(ctx context.Context) (map[string]tap, error) {
+func (r remote) Read(ctx context.Context) (map[string]Tap, error) {
 	out, err := r.host.Run(ctx, host.Cmd("ip", "-json", "link", "show"))
 	if err != nil {
 		return nil, err
@@ -88,19 +91,19 @@ func (r remoteTaps) read(ctx context.Context) (map[string]tap, error) {
 	if err := json.Unmarshal(out.Stdout, &links); err != nil {
 		return nil, fmt.Errorf("ip -json link show: %w", err)
 	}
-	found := map[string]tap{}
+	found := map[string]Tap{}
 	for _, link := range links {
-		found[link.Name] = tap{Master: link.Master, MTU: link.MTU}
+		found[link.Name] = Tap{Master: link.Master, MTU: link.MTU}
 	}
 	return found, nil
 }
 
-func (r remoteTaps) enslave(ctx context.Context, link, bridge string) error {
+func (r remote) Enslave(ctx context.Context, link, bridge string) error {
 	_, err := r.host.Run(ctx, host.Cmd("ip", "link", "set", "dev", link, "master", bridge))
 	return err
 }
 
-func (r remoteTaps) setMTU(ctx context.Context, link string, mtu int) error {
+func (r remote) SetMTU(ctx context.Context, link string, mtu int) error {
 	_, err := r.host.Run(ctx, host.Cmd("ip", "link", "set", "dev", link, "mtu", strconv.Itoa(mtu)))
 	return err
 }

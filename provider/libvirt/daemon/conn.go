@@ -1,4 +1,4 @@
-package libvirt
+package daemon
 
 import (
 	"context"
@@ -105,8 +105,8 @@ func (c *Conn) open() (*libvirt.Connect, error) {
 	return link, nil
 }
 
-// use runs f on a live link. A link that breaks under f is given up, so that the next use opens a new one.
-func (c *Conn) use(f func(*libvirt.Connect) error) error {
+// Use runs f on a live link. A link that breaks under f is given up, so that the next use opens a new one.
+func (c *Conn) Use(f func(*libvirt.Connect) error) error {
 	link, err := c.open()
 	if err != nil {
 		return err
@@ -128,9 +128,9 @@ func (c *Conn) use(f func(*libvirt.Connect) error) error {
 	return err
 }
 
-// domain runs f on the domain that find finds. One that is not there is an error of libvirt's with ERR_NO_DOMAIN.
-func (c *Conn) domain(find finder, f func(*libvirt.Domain) error) error {
-	return c.use(func(link *libvirt.Connect) error {
+// Domain runs f on the domain that find finds. One that is not there is an error of libvirt's with ERR_NO_DOMAIN.
+func (c *Conn) Domain(find Finder, f func(*libvirt.Domain) error) error {
+	return c.Use(func(link *libvirt.Connect) error {
 		dom, err := find(link)
 		if err != nil {
 			return err
@@ -140,18 +140,21 @@ func (c *Conn) domain(find finder, f func(*libvirt.Domain) error) error {
 	})
 }
 
-type finder func(*libvirt.Connect) (*libvirt.Domain, error)
+// Finder looks a domain up on a link.
+type Finder func(*libvirt.Connect) (*libvirt.Domain, error)
 
-func byName(name string) finder {
+// ByName finds a domain by its name.
+func ByName(name string) Finder {
 	return func(link *libvirt.Connect) (*libvirt.Domain, error) { return link.LookupDomainByName(name) }
 }
 
-func byUUID(uuid string) finder {
+// ByUUID finds a domain by its UUID.
+func ByUUID(uuid string) Finder {
 	return func(link *libvirt.Connect) (*libvirt.Domain, error) { return link.LookupDomainByUUIDString(uuid) }
 }
 
-// is reports whether err is libvirt's with one of the codes.
-func is(err error, codes ...libvirt.ErrorNumber) bool {
+// Is reports whether err is libvirt's with one of the codes.
+func Is(err error, codes ...libvirt.ErrorNumber) bool {
 	failed, ok := errors.AsType[libvirt.Error](err)
 	if !ok {
 		return false
@@ -180,11 +183,11 @@ func broken(err error) bool {
 }
 
 func unreachable(uri string, err error) error {
-	return &provider.Error{Op: "connect to libvirt at " + uri, Err: errors.Join(provider.ErrUnreachable, plain(err)), Hint: hint(err)}
+	return &provider.Error{Op: "connect to libvirt at " + uri, Err: errors.Join(provider.ErrUnreachable, Message(err)), Hint: hint(err)}
 }
 
-// plain is libvirt's own message without its codes.
-func plain(err error) error {
+// Message is libvirt's own message without its codes.
+func Message(err error) error {
 	if failed, ok := errors.AsType[libvirt.Error](err); ok {
 		return errors.New(failed.Message)
 	}
@@ -203,6 +206,18 @@ func hint(err error) string {
 	return "is the daemon running? Try: systemctl start libvirtd (or, without systemd: virtlogd -d; libvirtd -d)"
 }
 
+// Failed is err as an *provider.Error that says what was done, with libvirt's message and without its codes; one that is
+// an *provider.Error already stays as it is.
+func Failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*provider.Error](err); ok {
+		return err
+	}
+	return &provider.Error{Op: op, Err: Message(err)}
+}
+
 // stopped is the error of ctx in a sentence.
 func stopped(ctx context.Context, what string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -211,15 +226,15 @@ func stopped(ctx context.Context, what string) error {
 	return fmt.Errorf("%s: %w", what, ctx.Err())
 }
 
-// memory is the memory of the machine that the daemon runs on, in bytes.
-func (c *Conn) memory() (uint64, error) {
+// Memory is the memory of the machine that the daemon runs on, in bytes.
+func (c *Conn) Memory() (uint64, error) {
 	var info *libvirt.NodeInfo
-	err := c.use(func(link *libvirt.Connect) (err error) {
+	err := c.Use(func(link *libvirt.Connect) (err error) {
 		info, err = link.GetNodeInfo()
 		return err
 	})
 	if err != nil {
-		return 0, failed("ask for the host's memory", err)
+		return 0, Failed("ask for the host's memory", err)
 	}
 	return info.Memory << 10, nil
 }

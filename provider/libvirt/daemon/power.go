@@ -1,4 +1,4 @@
-package libvirt
+package daemon
 
 import (
 	"context"
@@ -16,10 +16,11 @@ const ShutdownTimeout = 30 * time.Second
 
 // Start starts a domain, or lets a paused one go on. One that runs is left alone.
 func (c *Conn) Start(_ context.Context, domain string) error {
-	return powerError("start", domain, c.domain(byName(domain), startDomain))
+	return powerError("start", domain, c.Domain(ByName(domain), PowerOn))
 }
 
-func startDomain(dom *libvirt.Domain) error {
+// PowerOn starts a domain that is off, and lets a paused one go on.
+func PowerOn(dom *libvirt.Domain) error {
 	state, _, err := dom.GetState()
 	if err != nil {
 		return err
@@ -30,12 +31,12 @@ func startDomain(dom *libvirt.Domain) error {
 	case libvirt.DOMAIN_PAUSED, libvirt.DOMAIN_PMSUSPENDED:
 		return dom.Resume()
 	case libvirt.DOMAIN_CRASHED, libvirt.DOMAIN_SHUTDOWN:
-		if err := dom.Destroy(); err != nil && !is(err, libvirt.ERR_OPERATION_INVALID) {
+		if err := dom.Destroy(); err != nil && !Is(err, libvirt.ERR_OPERATION_INVALID) {
 			return err
 		}
 	}
 	err = dom.Create()
-	if is(err, libvirt.ERR_OPERATION_INVALID) { // somebody else was faster
+	if Is(err, libvirt.ERR_OPERATION_INVALID) { // somebody else was faster
 		if active, asked := dom.IsActive(); asked == nil && active {
 			return nil
 		}
@@ -46,19 +47,20 @@ func startDomain(dom *libvirt.Domain) error {
 // Stop shuts a domain down and cuts its power where it is not off within the time. With none left it cuts the power at
 // once. A domain that is off is left alone.
 func (c *Conn) Stop(ctx context.Context, domain string, within time.Duration) error {
-	return powerError("stop", domain, c.stop(ctx, byName(domain), within))
+	return powerError("stop", domain, c.PowerOff(ctx, ByName(domain), within))
 }
 
 // Reboot restarts the guest's system, as its own reboot command does.
 func (c *Conn) Reboot(_ context.Context, domain string) error {
-	return powerError("reboot", domain, c.domain(byName(domain), func(dom *libvirt.Domain) error {
+	return powerError("reboot", domain, c.Domain(ByName(domain), func(dom *libvirt.Domain) error {
 		return dom.Reboot(libvirt.DOMAIN_REBOOT_DEFAULT)
 	}))
 }
 
-func (c *Conn) stop(ctx context.Context, find finder, within time.Duration) error {
+// PowerOff is Stop of the domain that find finds.
+func (c *Conn) PowerOff(ctx context.Context, find Finder, within time.Duration) error {
 	var uuid string
-	err := c.domain(find, func(dom *libvirt.Domain) (err error) {
+	err := c.Domain(find, func(dom *libvirt.Domain) (err error) {
 		uuid, err = dom.GetUUIDString()
 		return err
 	})
@@ -73,8 +75,8 @@ func (c *Conn) stop(ctx context.Context, find finder, within time.Duration) erro
 			return err
 		}
 	}
-	err = c.domain(byUUID(uuid), func(dom *libvirt.Domain) error { return dom.Destroy() })
-	if is(err, libvirt.ERR_OPERATION_INVALID) { // it was off
+	err = c.Domain(ByUUID(uuid), func(dom *libvirt.Domain) error { return dom.Destroy() })
+	if Is(err, libvirt.ERR_OPERATION_INVALID) { // it was off
 		return nil
 	}
 	return err
@@ -82,11 +84,11 @@ func (c *Conn) stop(ctx context.Context, find finder, within time.Duration) erro
 
 // shutdown asks the guest to shut down, over its agent where that is there and else by the power button, and waits.
 func (c *Conn) shutdown(ctx context.Context, uuid string) (off bool, err error) {
-	w := c.events.watch(uuid)
-	defer w.stop()
+	w := c.Watch(uuid)
+	defer w.Stop()
 	asked := false
 	for {
-		err := c.domain(byUUID(uuid), func(dom *libvirt.Domain) error {
+		err := c.Domain(ByUUID(uuid), func(dom *libvirt.Domain) error {
 			active, err := dom.IsActive()
 			if err != nil || !active {
 				off = err == nil
@@ -101,10 +103,10 @@ func (c *Conn) shutdown(ctx context.Context, uuid string) (off bool, err error) 
 			}
 			return dom.Shutdown()
 		})
-		if off || is(err, libvirt.ERR_OPERATION_INVALID) {
+		if off || Is(err, libvirt.ERR_OPERATION_INVALID) {
 			return true, nil
 		}
-		if errors.Is(err, errNotRunning) || is(err, libvirt.ERR_AGENT_UNRESPONSIVE) {
+		if errors.Is(err, errNotRunning) || Is(err, libvirt.ERR_AGENT_UNRESPONSIVE) {
 			return false, nil
 		}
 		if err != nil {
@@ -124,14 +126,14 @@ func powerError(op, domain string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if is(err, libvirt.ERR_NO_DOMAIN) {
+	if Is(err, libvirt.ERR_NO_DOMAIN) {
 		return &provider.Error{Op: op, Err: errors.New("there is no domain " + domain)}
 	}
-	return failed(op+" domain "+domain, err)
+	return Failed(op+" domain "+domain, err)
 }
 
-// startHint knows the usual reasons for which QEMU does not start.
-func startHint(err error) string {
+// StartHint knows the usual reasons for which QEMU does not start.
+func StartHint(err error) string {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "Permission denied"):

@@ -1,4 +1,4 @@
-package libvirt
+package daemon
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func (c *Conn) AgentCommand(ctx context.Context, domain string, request []byte) 
 	done := make(chan answer, 1) // libvirt cannot be interrupted: on cancellation the call runs out by itself
 	go func() {
 		var a answer
-		a.err = c.domain(byName(domain), func(dom *libvirt.Domain) error {
+		a.err = c.Domain(ByName(domain), func(dom *libvirt.Domain) error {
 			var err error
 			a.text, err = dom.QemuAgentCommand(string(request), libvirt.DomainQemuAgentCommandTimeout(seconds), 0)
 			return err
@@ -57,26 +57,26 @@ func (c *Conn) AgentCommand(ctx context.Context, domain string, request []byte) 
 // agentError says whether the agent, or the machine, cannot be reached, or the agent refused.
 func agentError(domain string, err error) error {
 	switch {
-	case is(err, libvirt.ERR_AGENT_UNRESPONSIVE, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_NO_DOMAIN,
+	case Is(err, libvirt.ERR_AGENT_UNRESPONSIVE, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_NO_DOMAIN,
 		libvirt.ERR_AGENT_UNSYNCED, libvirt.ERR_OPERATION_TIMEOUT):
-		return &provider.Error{Op: "agent of " + domain, Err: errors.Join(provider.ErrUnreachable, plain(err))}
+		return &provider.Error{Op: "agent of " + domain, Err: errors.Join(provider.ErrUnreachable, Message(err))}
 	}
-	return fmt.Errorf("agent of %s: %w", domain, plain(err))
+	return fmt.Errorf("agent of %s: %w", domain, Message(err))
 }
 
 // WaitAgent waits until the guest agent of a domain answers. It fails when the domain is not running, and when ctx ends;
 // then the error carries the console's last lines.
 func (c *Conn) WaitAgent(ctx context.Context, domain string) error {
 	var uuid string
-	err := c.domain(byName(domain), func(dom *libvirt.Domain) (err error) {
+	err := c.Domain(ByName(domain), func(dom *libvirt.Domain) (err error) {
 		uuid, err = dom.GetUUIDString()
 		return err
 	})
 	if err != nil {
 		return agentError(domain, err)
 	}
-	w := c.events.watch(uuid)
-	defer w.stop()
+	w := c.Watch(uuid)
+	defer w.Stop()
 	for last := "it has not opened its port yet"; ; {
 		connected, err := c.agentConnected(uuid)
 		if err != nil {
@@ -114,7 +114,7 @@ func again(reason bool) <-chan time.Time {
 // agentConnected reports whether the guest has opened the agent's port.
 func (c *Conn) agentConnected(uuid string) (bool, error) {
 	var text string
-	err := c.domain(byUUID(uuid), func(dom *libvirt.Domain) (err error) {
+	err := c.Domain(ByUUID(uuid), func(dom *libvirt.Domain) (err error) {
 		active, err := dom.IsActive()
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func agentState(x *libvirtxml.Domain) bool {
 // ConsoleTail is the last lines that a domain said on its serial port, or "" where there are none.
 func (c *Conn) ConsoleTail(domain string) string {
 	var path string
-	err := c.domain(byName(domain), func(dom *libvirt.Domain) error {
+	err := c.Domain(ByName(domain), func(dom *libvirt.Domain) error {
 		text, err := dom.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err

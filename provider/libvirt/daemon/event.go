@@ -1,4 +1,4 @@
-package libvirt
+package daemon
 
 import (
 	"sync"
@@ -10,12 +10,12 @@ import (
 // removal of devices, of which there is no other word.
 type events struct {
 	mu      sync.Mutex
-	watches map[*watch]struct{}
+	watches map[*Watch]struct{}
 	ids     map[*libvirt.Connect][]int
 }
 
-// watch is one waiter's interest in one domain.
-type watch struct {
+// Watch is one waiter's interest in one domain.
+type Watch struct {
 	C chan struct{} // has an element after something has happened
 
 	hub  *events
@@ -25,33 +25,35 @@ type watch struct {
 }
 
 func newEvents() *events {
-	return &events{watches: map[*watch]struct{}{}, ids: map[*libvirt.Connect][]int{}}
+	return &events{watches: map[*Watch]struct{}{}, ids: map[*libvirt.Connect][]int{}}
 }
 
-// watch begins to listen. Look at the domain's state after this and not before it.
-func (e *events) watch(uuid string) *watch {
-	w := &watch{C: make(chan struct{}, 1), hub: e, uuid: uuid, gone: map[string]bool{}}
+// Watch begins to listen to a domain. Look at its state after this and not before it, and call Stop when done.
+func (c *Conn) Watch(uuid string) *Watch {
+	e := c.events
+	w := &Watch{C: make(chan struct{}, 1), hub: e, uuid: uuid, gone: map[string]bool{}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watches[w] = struct{}{}
 	return w
 }
 
-func (w *watch) stop() {
+// Stop ends the watch.
+func (w *Watch) Stop() {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
 	delete(w.hub.watches, w)
 }
 
-// removed tells what became of a device's removal; known is false until libvirt has said so.
-func (w *watch) removed(alias string) (gone, known bool) {
+// Removed tells what became of a device's removal; known is false until libvirt has said so.
+func (w *Watch) Removed(alias string) (gone, known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	gone, known = w.gone[alias]
 	return gone, known
 }
 
-func (w *watch) signal() {
+func (w *Watch) signal() {
 	select {
 	case w.C <- struct{}{}:
 	default: // it is signalled already and looks at the newest state anyway
@@ -67,7 +69,7 @@ func (e *events) wake() {
 	}
 }
 
-func (e *events) happened(dom *libvirt.Domain, note func(*watch)) {
+func (e *events) happened(dom *libvirt.Domain, note func(*Watch)) {
 	uuid, err := dom.GetUUIDString() // kept in the handle: no round trip
 	if err != nil {
 		return
@@ -93,7 +95,7 @@ func (e *events) attach(link *libvirt.Connect) error {
 		if err == nil {
 			ids = append(ids, id)
 		}
-		if is(err, libvirt.ERR_NO_SUPPORT) {
+		if Is(err, libvirt.ERR_NO_SUPPORT) {
 			return nil // test:///default has only some of them
 		}
 		return err
@@ -114,17 +116,17 @@ func (e *events) attach(link *libvirt.Connect) error {
 		return err
 	}
 	if err := add(link.DomainEventDeviceRemovedRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, ev *libvirt.DomainEventDeviceRemoved) {
-		e.happened(d, func(w *watch) { w.gone[ev.DevAlias] = true })
+		e.happened(d, func(w *Watch) { w.gone[ev.DevAlias] = true })
 	})); err != nil {
 		return err
 	}
 	if err := add(link.DomainEventDeviceRemovalFailedRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, ev *libvirt.DomainEventDeviceRemovalFailed) {
-		e.happened(d, func(w *watch) { w.gone[ev.DevAlias] = false })
+		e.happened(d, func(w *Watch) { w.gone[ev.DevAlias] = false })
 	})); err != nil {
 		return err
 	}
 	if err := link.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { e.wake() }); err != nil &&
-		!is(err, libvirt.ERR_NO_SUPPORT) {
+		!Is(err, libvirt.ERR_NO_SUPPORT) {
 		return err
 	}
 	e.mu.Lock()
