@@ -50,6 +50,7 @@ func initialise() (int, error) {
 	if err := startDaemons(procs, clock, signals); err != nil {
 		return ExitSetup, err
 	}
+	defer carry(verdict, cachedVerdict)
 	return runCommand(procs, o, signals)
 }
 

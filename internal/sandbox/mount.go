@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,7 +56,11 @@ func mountAll() error {
 	if err := mountCache(); err != nil {
 		return err
 	}
-	return mountData(cached)
+	if err := mountData(cached); err != nil {
+		return err
+	}
+	carry(cachedVerdict, verdict)
+	return nil
 }
 
 // mountSys mounts the namespace's own /sys. It is read-only, for then systemd-networkd does not wait for an udevd to tell
@@ -121,6 +126,21 @@ func mountData(cached bool) error {
 		return err
 	}
 	return unix.Unmount(staged, unix.MNT_DETACH)
+}
+
+// The verdict on KVM, which takes seconds to find out, is of the machine and not of the sandbox: one that was found out
+// in a sandbox is kept in labctl's cache for the next.
+const (
+	verdict       = data + "/kvm.json"
+	cachedVerdict = "/var/cache/labctl/kvm.json"
+)
+
+// carry copies a file whole or not at all. It is only ever a cache, so that errors do not matter.
+func carry(from, to string) {
+	text, err := os.ReadFile(from)
+	if err == nil {
+		_ = renameio.WriteFile(to, text, 0o644)
+	}
 }
 
 // unsupported reports whether a mount failed for want of overlayfs in the kernel, or of a feature that it needs of the
