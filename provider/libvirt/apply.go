@@ -11,6 +11,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -61,13 +62,13 @@ type job struct {
 }
 
 // now is what is known of the domain; have must not be nil.
-func (j *job) now() *machine { return j.have.Aux.(*machine) }
+func (j *job) now() *machine.Machine { return j.have.Aux.(*machine.Machine) }
 
 // converge makes the domain as c.Want says, from whatever is there.
 func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) error {
 	j := &job{Provider: p, lab: lab, want: c.Want, body: c.Want.Body.(*schema.Domain), uuid: schema.UUID(lab, c.Want.Addr)}
 	if c.Have != nil {
-		j.uuid = c.Have.Aux.(*machine).uuid // a moved or imported domain keeps its own
+		j.uuid = c.Have.Aux.(*machine.Machine).UUID // a moved or imported domain keeps its own
 	}
 	if err := j.look(ctx); err != nil {
 		return err
@@ -87,12 +88,12 @@ func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) 
 
 // look reads the domain, and refuses one that the lab does not own.
 func (j *job) look(ctx context.Context) error {
-	have, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
+	have, err := j.reader().One(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}
 	if have == nil {
-		other, err := j.readOne(ctx, daemon.ByName(j.body.Name))
+		other, err := j.reader().One(ctx, daemon.ByName(j.body.Name))
 		if err != nil {
 			return err
 		}
@@ -121,8 +122,8 @@ func (j *job) prepare(ctx context.Context) error {
 	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) {
 		j.spec.Folder = j.folder(j.lab, j.body.Name)
 	}
-	if j.have != nil && j.now().meta.Folder != "" {
-		j.spec.Folder = j.now().meta.Folder
+	if j.have != nil && j.now().Meta.Folder != "" {
+		j.spec.Folder = j.now().Meta.Folder
 	}
 	if j.body.Clone != nil {
 		if err := j.cloneOf(ctx); err != nil {
@@ -142,7 +143,7 @@ func (j *job) rebuild() error {
 		return &provider.Error{Op: "build domain XML", Err: err}
 	}
 	if j.have != nil {
-		return domainxml.Carry(j.now().defined, j.xml)
+		return domainxml.Carry(j.now().Defined, j.xml)
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (j *job) rebuild() error {
 // resolveVirt decides between KVM and emulation; a domain that is there keeps what was decided for it.
 func (j *job) resolveVirt(ctx context.Context) error {
 	if j.have != nil && (j.body.Virt == "" || j.body.Virt == "auto") {
-		j.spec.Virt = j.now().defined.Type
+		j.spec.Virt = j.now().Defined.Type
 		return nil
 	}
 	virt, _, err := j.ResolveVirt(ctx, j.body.Virt)
@@ -212,14 +213,14 @@ const metadataKey = "lab"
 
 // verify reads back: a return code of zero is no proof that libvirt did anything.
 func (j *job) verify(ctx context.Context) error {
-	have, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
+	have, err := j.reader().One(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}
 	if have == nil {
 		return fmt.Errorf("the domain %s has vanished while it was made", j.body.Name)
 	}
-	left, err := details(j.want, have)
+	left, err := machine.Details(j.want, have)
 	if err != nil {
 		return err
 	}

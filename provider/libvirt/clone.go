@@ -11,6 +11,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 )
 
 // cloneSource is one disk of the domain that is cloned.
@@ -27,7 +28,7 @@ func clonePath(folder string, n int) string {
 // cloneOf finds the disks that a clone has: its own where it is made, and otherwise those of the domain it starts from.
 func (j *job) cloneOf(ctx context.Context) error {
 	if j.have != nil && !j.have.Mark.Incomplete {
-		for _, disk := range j.now().defined.Devices.Disks {
+		for _, disk := range j.now().Defined.Devices.Disks {
 			name := ""
 			if disk.Alias != nil {
 				name = disk.Alias.Name
@@ -42,18 +43,18 @@ func (j *job) cloneOf(ctx context.Context) error {
 	refuse := func(text string) error {
 		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New(text)}
 	}
-	source, err := j.readOne(ctx, daemon.ByName(clone.From))
+	source, err := j.reader().One(ctx, daemon.ByName(clone.From))
 	if err != nil {
 		return err
 	}
 	if source == nil {
 		return refuse("there is no domain of that name")
 	}
-	if source.Aux.(*machine).active {
+	if source.Aux.(*machine.Machine).Active {
 		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New("it runs, and its disks change while they would be copied"),
 			Hint: "shut it down first"}
 	}
-	for _, disk := range source.Aux.(*machine).defined.Devices.Disks {
+	for _, disk := range source.Aux.(*machine.Machine).Defined.Devices.Disks {
 		if disk.Device != "disk" && disk.Device != "" || disk.ReadOnly != nil || disk.Source == nil {
 			continue
 		}

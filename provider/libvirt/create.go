@@ -37,7 +37,7 @@ func (j *job) create(ctx context.Context) error {
 }
 
 func (j *job) autostart(ctx context.Context) error {
-	if j.have == nil && !j.body.Autostart || j.have != nil && j.now().autostart == j.body.Autostart {
+	if j.have == nil && !j.body.Autostart || j.have != nil && j.now().Autostart == j.body.Autostart {
 		return nil
 	}
 	if err := provider.Step(ctx, "set autostart"); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -106,7 +107,7 @@ func (j *job) seed(ctx context.Context) error {
 	if !j.spec.Seeded {
 		return nil
 	}
-	if j.have != nil && j.now().meta.Folder != "" && !j.have.Mark.Incomplete {
+	if j.have != nil && j.now().Meta.Folder != "" && !j.have.Mark.Incomplete {
 		return nil
 	}
 	disc := seed.Disc{InstanceID: j.uuid, Guest: j.body.Seed}
@@ -152,7 +153,7 @@ func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize fu
 	}
 	if size > disk.Size {
 		return &provider.Error{Op: "grow disk " + disk.Name, Path: "disk." + disk.Name + ".size",
-			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, errShrink)}
+			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, machine.ErrShrink)}
 	}
 	if size == disk.Size {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 )
 
 // settle is how long a running guest may take to let go of a device, or to give back memory.
@@ -20,18 +21,18 @@ const settle = 15 * time.Second
 
 // live changes the running machine to what the new definition says.
 func (j *job) live(ctx context.Context) error {
-	after, err := j.readOne(ctx, daemon.ByUUID(j.uuid))
+	after, err := j.reader().One(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
 	}
 	if after == nil {
 		return errors.New("the domain has vanished")
 	}
-	m := after.Aux.(*machine)
-	if !m.active {
+	m := after.Aux.(*machine.Machine)
+	if !m.Active {
 		return nil // it stopped meanwhile; it is started anew from the definition
 	}
-	if m.live.Description != j.body.Description {
+	if m.Live.Description != j.body.Description {
 		if err := j.step(ctx, "describe", func(dom *libvirt.Domain) error {
 			return dom.SetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, j.body.Description, "", "", libvirt.DOMAIN_AFFECT_LIVE)
 		}); err != nil {
@@ -41,7 +42,7 @@ func (j *job) live(ctx context.Context) error {
 	if err := j.liveMemory(ctx, m); err != nil {
 		return err
 	}
-	if n := j.body.VCPUs; m.liveBody.VCPUs != n {
+	if n := j.body.VCPUs; m.LiveBody.VCPUs != n {
 		if err := j.step(ctx, "set processors", func(dom *libvirt.Domain) error {
 			return dom.SetVcpusFlags(uint(n), libvirt.DOMAIN_VCPU_LIVE)
 		}); err != nil {
@@ -63,9 +64,9 @@ func (j *job) step(ctx context.Context, stage string, f func(*libvirt.Domain) er
 }
 
 // liveMemory moves the balloon and waits until the guest has followed.
-func (j *job) liveMemory(ctx context.Context, m *machine) error {
-	want := kibOf(j.body.Memory)
-	if kibOf(m.liveBody.Memory) == want {
+func (j *job) liveMemory(ctx context.Context, m *machine.Machine) error {
+	want := machine.KiB(j.body.Memory)
+	if machine.KiB(m.LiveBody.Memory) == want {
 		return nil
 	}
 	w := j.conn.Watch(j.uuid)
@@ -194,9 +195,9 @@ func (j *job) hasDevice(alias string) (bool, error) {
 }
 
 // liveDisks adds and removes disks, changes the disc in the drive, and makes disks larger.
-func (j *job) liveDisks(ctx context.Context, m *machine) error {
-	for _, disk := range m.live.Devices.Disks {
-		kept := deviceNamed(m.defined.Devices.Disks, aliasOfDisk(disk))
+func (j *job) liveDisks(ctx context.Context, m *machine.Machine) error {
+	for _, disk := range m.Live.Devices.Disks {
+		kept := deviceNamed(m.Defined.Devices.Disks, aliasOfDisk(disk))
 		if kept == nil && disk.Device == "disk" {
 			if err := j.detach(ctx, "disk "+disk.Target.Dev, aliasOfDisk(disk), disk); err != nil {
 				return err
@@ -208,8 +209,8 @@ func (j *job) liveDisks(ctx context.Context, m *machine) error {
 			}
 		}
 	}
-	for _, disk := range m.defined.Devices.Disks {
-		if disk.Device != "disk" || deviceNamed(m.live.Devices.Disks, aliasOfDisk(disk)) != nil {
+	for _, disk := range m.Defined.Devices.Disks {
+		if disk.Device != "disk" || deviceNamed(m.Live.Devices.Disks, aliasOfDisk(disk)) != nil {
 			continue
 		}
 		unplaced := func() any { disk.Address = nil; return disk }
@@ -218,7 +219,7 @@ func (j *job) liveDisks(ctx context.Context, m *machine) error {
 		}
 	}
 	for _, disk := range j.body.Disks {
-		placed := deviceNamed(m.defined.Devices.Disks, domainxml.DiskAlias(disk.Name))
+		placed := deviceNamed(m.Defined.Devices.Disks, domainxml.DiskAlias(disk.Name))
 		if placed == nil {
 			continue
 		}

@@ -10,14 +10,15 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
 
 // liveNICs brings the running machine's network cards to what is declared.
-func (j *job) liveNICs(ctx context.Context, m *machine) error {
-	for _, card := range m.live.Devices.Interfaces {
+func (j *job) liveNICs(ctx context.Context, m *machine.Machine) error {
+	for _, card := range m.Live.Devices.Interfaces {
 		name := domainxml.ReadNIC(card, j.body.Interfaces).Name
-		if nicNamed(j.body.Interfaces, name).Name != "" {
+		if machine.NICNamed(j.body.Interfaces, name).Name != "" {
 			continue
 		}
 		if err := j.detach(ctx, "interface "+name, aliasOfCard(card), card); err != nil {
@@ -32,12 +33,12 @@ func (j *job) liveNICs(ctx context.Context, m *machine) error {
 	return nil
 }
 
-func (j *job) liveNIC(ctx context.Context, m *machine, nic schema.NIC) error {
-	card := j.cardNamed(m.live, nic.Name)
+func (j *job) liveNIC(ctx context.Context, m *machine.Machine, nic schema.NIC) error {
+	card := j.cardNamed(m.Live, nic.Name)
 	if card == nil {
 		return j.plug(ctx, m, nic)
 	}
-	now := nicNamed(m.liveBody.Interfaces, domainxml.ReadNIC(*card, declaredNICs(m)).Name)
+	now := machine.NICNamed(m.LiveBody.Interfaces, domainxml.ReadNIC(*card, declaredNICs(m)).Name)
 	if replug(now, nic, card) {
 		if err := j.detach(ctx, "interface "+nic.Name, aliasOfCard(*card), *card); err != nil {
 			return err
@@ -64,11 +65,11 @@ func (j *job) liveNIC(ctx context.Context, m *machine, nic schema.NIC) error {
 	return j.kernelSide(ctx, card, nic)
 }
 
-func declaredNICs(m *machine) []schema.NIC {
-	if m.meta.Declared == nil {
+func declaredNICs(m *machine.Machine) []schema.NIC {
+	if m.Meta.Declared == nil {
 		return nil
 	}
-	return m.meta.Declared.Interfaces
+	return m.Meta.Declared.Interfaces
 }
 
 func linkOf(nic schema.NIC) string {
@@ -92,8 +93,8 @@ func replug(now, want schema.NIC, card *libvirtxml.DomainInterface) bool {
 }
 
 // plug attaches a card that the definition has.
-func (j *job) plug(ctx context.Context, m *machine, nic schema.NIC) error {
-	card := j.cardNamed(m.defined, nic.Name)
+func (j *job) plug(ctx context.Context, m *machine.Machine, nic schema.NIC) error {
+	card := j.cardNamed(m.Defined, nic.Name)
 	if card == nil {
 		return &provider.Error{Op: "attach interface " + nic.Name, Err: provider.ErrIncomplete}
 	}
@@ -143,7 +144,7 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 	}
 	mtu := nic.MTU
 	if mtu == 0 && card.MTU != nil {
-		mtu = defaultMTU // it was declared once
+		mtu = machine.DefaultMTU // it was declared once
 	}
 	if mtu == 0 || mtu == now.MTU {
 		return nil

@@ -13,23 +13,24 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
 
 // update converges a domain that is there: what can be changed while it runs is, and it is stopped only where the plan
 // said so.
 func (j *job) update(ctx context.Context) error {
-	list, err := details(j.want, j.have)
+	list, err := machine.Details(j.want, j.have)
 	if err != nil {
 		return err
 	}
 	m := j.now()
-	restart := m.active && provider.Worst(list) == provider.OnRestart
-	if m.active && (restart || !j.body.Running) {
+	restart := m.Active && provider.Worst(list) == provider.OnRestart
+	if m.Active && (restart || !j.body.Running) {
 		if err := j.shutDown(ctx); err != nil {
 			return err
 		}
-		m.active, m.running = false, false
+		m.Active, m.Running = false, false
 	}
 	if err := j.files(ctx, j.madeDisks()); err != nil {
 		return err
@@ -42,7 +43,7 @@ func (j *job) update(ctx context.Context) error {
 			return err
 		}
 	}
-	if m.active {
+	if m.Active {
 		err = j.live(ctx)
 	} else {
 		err = j.growOff(ctx)
@@ -53,7 +54,7 @@ func (j *job) update(ctx context.Context) error {
 	if err := j.autostart(ctx); err != nil {
 		return err
 	}
-	if j.body.Running && !m.running {
+	if j.body.Running && !m.Running {
 		if err := j.start(ctx); err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func (j *job) madeDisks() map[string]bool {
 	if j.have.Mark.Incomplete {
 		return made
 	}
-	for _, disk := range domainxml.Read(j.now().defined, j.now().meta).Disks {
+	for _, disk := range domainxml.Read(j.now().Defined, j.now().Meta).Disks {
 		made[disk.Name] = true
 	}
 	return made
@@ -135,7 +136,7 @@ func (j *job) diskPath(disk schema.Disk) string {
 
 // removeDisks removes the files of labctl's own disks that are declared no longer.
 func (j *job) removeDisks(ctx context.Context) error {
-	was := j.now().meta.Declared
+	was := j.now().Meta.Declared
 	if was == nil || j.spec.Folder == "" {
 		return nil
 	}
@@ -158,17 +159,17 @@ func (j *job) removeDisks(ctx context.Context) error {
 func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) error {
 	uuid := schema.UUID(lab, c.Addr)
 	if c.Have != nil {
-		uuid = c.Have.Aux.(*machine).uuid
+		uuid = c.Have.Aux.(*machine.Machine).UUID
 	}
-	have, err := p.readOne(ctx, daemon.ByUUID(uuid))
+	have, err := p.reader().One(ctx, daemon.ByUUID(uuid))
 	if err != nil || have == nil {
 		return err
 	}
 	if !have.Owned(lab) {
 		return foreign(c.Addr, have)
 	}
-	m := have.Aux.(*machine)
-	if m.active {
+	m := have.Aux.(*machine.Machine)
+	if m.Active {
 		if err := provider.Step(ctx, "stop"); err != nil {
 			return err
 		}
@@ -176,11 +177,11 @@ func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) er
 			return daemon.Failed("stop domain "+have.ID, err)
 		}
 	}
-	if m.meta.Folder != "" {
+	if m.Meta.Folder != "" {
 		if err := provider.Step(ctx, "remove files"); err != nil {
 			return err
 		}
-		if err := p.removeFolder(ctx, lab, m.meta.Folder); err != nil {
+		if err := p.removeFolder(ctx, lab, m.Meta.Folder); err != nil {
 			return err
 		}
 	}
@@ -208,7 +209,7 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	if err := provider.Step(ctx, "take the mark off"); err != nil {
 		return err
 	}
-	err := p.conn.Domain(daemon.ByUUID(have.Aux.(*machine).uuid), func(dom *libvirt.Domain) error {
+	err := p.conn.Domain(daemon.ByUUID(have.Aux.(*machine.Machine).UUID), func(dom *libvirt.Domain) error {
 		return setMetadata(dom, "")
 	})
 	return daemon.Failed("take the mark off domain "+have.ID, err)
@@ -216,7 +217,7 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 
 // Import implements provider.Importer.
 func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource, id string) error {
-	have, err := p.readOne(ctx, daemon.ByName(id))
+	have, err := p.reader().One(ctx, daemon.ByName(id))
 	if err != nil {
 		return err
 	}

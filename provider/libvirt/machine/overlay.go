@@ -1,4 +1,4 @@
-package libvirt
+package machine
 
 import (
 	"reflect"
@@ -8,16 +8,16 @@ import (
 )
 
 // seeKernel puts what the kernel says of the host's ends of the network cards over what libvirt's XML says.
-func (m *machine) seeKernel(live *schema.Domain) {
-	declared := m.meta.Declared
+func (m *Machine) seeKernel(live *schema.Domain) {
+	declared := m.Meta.Declared
 	if declared == nil {
 		declared = &schema.Domain{}
 	}
-	for _, card := range m.live.Devices.Interfaces {
+	for _, card := range m.Live.Devices.Interfaces {
 		if card.Target == nil {
 			continue
 		}
-		kernel, known := m.taps[card.Target.Dev]
+		kernel, known := m.Taps[card.Target.Dev]
 		if !known {
 			continue // a daemon on another machine, or a card with no tap
 		}
@@ -30,23 +30,24 @@ func (m *machine) seeKernel(live *schema.Domain) {
 			if nic.Bridge != "" {
 				nic.Bridge = kernel.Master
 			}
-			nic.MTU = kernelMTU(nic.MTU, kernel.MTU, nicNamed(declared.Interfaces, name).MTU)
+			nic.MTU = kernelMTU(nic.MTU, kernel.MTU, NICNamed(declared.Interfaces, name).MTU)
 		}
 	}
 }
 
-// defaultMTU is Ethernet's.
-const defaultMTU = 1500
+// DefaultMTU is Ethernet's.
+const DefaultMTU = 1500
 
 // kernelMTU is the MTU that counts: the tap's own, unless none was declared and it is as any other.
 func kernelMTU(xml, kernel, declared int) int {
-	if declared == 0 && (kernel == defaultMTU || xml == 0) {
+	if declared == 0 && (kernel == DefaultMTU || xml == 0) {
 		return 0
 	}
 	return kernel
 }
 
-func nicNamed(list []schema.NIC, name string) schema.NIC {
+// NICNamed is the element with the name, or an empty one.
+func NICNamed(list []schema.NIC, name string) schema.NIC {
 	for _, nic := range list {
 		if nic.Name == name {
 			return nic

@@ -1,4 +1,4 @@
-package libvirt
+package machine
 
 import (
 	"encoding/json"
@@ -34,11 +34,11 @@ func effectByKind(kind string) (provider.Effect, string) {
 }
 
 // effectOf tells what the change of one attribute costs, and why where it is not live.
-func effectOf(d provider.Detail, m *machine, want *schema.Domain) (provider.Effect, string, error) {
+func effectOf(d provider.Detail, m *Machine, want *schema.Domain) (provider.Effect, string, error) {
 	kind, name, field := splitPath(d.Path)
 	switch kind {
 	case "memory":
-		if m.active && kibOf(want.Memory) > m.maxKiB() {
+		if m.Active && KiB(want.Memory) > m.maxKiB() {
 			return provider.OnRestart, fmt.Sprintf("the running machine was started with at most %d MiB; max_memory makes room to grow", m.maxKiB()>>10), nil
 		}
 		return provider.Live, "", nil
@@ -60,31 +60,32 @@ func effectOf(d provider.Detail, m *machine, want *schema.Domain) (provider.Effe
 	return effect, why, nil
 }
 
-func kibOf(bytes uint64) uint64 { return (bytes + 1023) >> 10 }
+// KiB is a size in bytes as libvirt counts it.
+func KiB(bytes uint64) uint64 { return (bytes + 1023) >> 10 }
 
 // maxKiB is the most memory that the running machine can get.
-func (m *machine) maxKiB() uint64 {
-	if m.live == nil || m.live.Memory == nil {
+func (m *Machine) maxKiB() uint64 {
+	if m.Live == nil || m.Live.Memory == nil {
 		return 0
 	}
-	return uint64(m.live.Memory.Value) // libvirt prints KiB
+	return uint64(m.Live.Memory.Value) // libvirt prints KiB
 }
 
-func cpuEffect(m *machine, want *schema.Domain) (provider.Effect, string) {
-	if !m.active || m.live.VCPU == nil {
+func cpuEffect(m *Machine, want *schema.Domain) (provider.Effect, string) {
+	if !m.Active || m.Live.VCPU == nil {
 		return provider.Live, ""
 	}
-	most := int(m.live.VCPU.Value)
+	most := int(m.Live.VCPU.Value)
 	switch {
 	case want.VCPUs > most:
 		return provider.OnRestart, fmt.Sprintf("the running machine was started with at most %d; max_vcpus makes room to grow", most)
-	case want.VCPUs < m.liveBody.VCPUs:
+	case want.VCPUs < m.LiveBody.VCPUs:
 		return provider.OnRestart, "guests seldom let go of a processor while they run"
 	}
 	return provider.Live, ""
 }
 
-func nicEffect(field string, want *schema.Domain, m *machine) (provider.Effect, string) {
+func nicEffect(field string, want *schema.Domain, m *Machine) (provider.Effect, string) {
 	switch field {
 	case "pci":
 		return provider.OnRestart, "a card does not change its slot while a machine runs"
@@ -97,11 +98,11 @@ func nicEffect(field string, want *schema.Domain, m *machine) (provider.Effect, 
 }
 
 // hotplug reports whether cards and disks can be added to the machine while it runs.
-func hotplug(want *schema.Domain, m *machine) bool {
-	if m.live == nil || m.live.OS == nil || m.live.OS.Type == nil {
+func hotplug(want *schema.Domain, m *Machine) bool {
+	if m.Live == nil || m.Live.OS == nil || m.Live.OS.Type == nil {
 		return true
 	}
-	return domainxml.Hotplug(m.live.OS.Type.Machine)
+	return domainxml.Hotplug(m.Live.OS.Type.Machine)
 }
 
 // diskEffect: disks come and go live on virtio and SCSI, and grow live; everything else of a disk is fixed.
@@ -128,7 +129,7 @@ func diskEffect(d provider.Detail, name, field string, want *schema.Domain) (pro
 		return provider.Live, "", nil
 	case "size":
 		if old, new := number(d.Old), number(d.New); new != 0 && new < old {
-			return "", "", fmt.Errorf("from %d to %d bytes: %w", old, new, errShrink)
+			return "", "", fmt.Errorf("from %d to %d bytes: %w", old, new, ErrShrink)
 		}
 		return provider.Live, "", nil
 	case "format":

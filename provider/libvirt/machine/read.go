@@ -1,0 +1,239 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/daemon"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/tap"
+	"github.com/labctl/labctl/schema"
+)
+
+// readers is how many domains are asked for at once: enough to keep the daemon busy while XML is parsed here.
+const readers = 4
+
+// Machine is one domain as read: the provider's own knowledge beside an Object's Body, in its Aux.
+type Machine struct {
+	UUID      string
+	Running   bool // its CPUs run; a paused or crashed machine is active and does not run
+	Active    bool
+	Autostart bool
+	Meta      domainxml.Meta
+	Defined   *libvirtxml.Domain // inactive XML
+	Live      *libvirtxml.Domain // nil where it is not active
+	Taps      map[string]tap.Tap
+	Foreign   bool           // the lab that was read for does not own it
+	LiveBody  *schema.Domain // nil where it is not active
+}
+
+// Reader reads machines.
+type Reader struct {
+	Conn  *daemon.Conn
+	Links tap.Links
+}
+
+// Scan reads every domain whose name and XML look wanted, and keeps those that keep says.
+func (r Reader) Scan(ctx context.Context, look func(name, text string) bool, keep func(*provider.Object) bool) ([]provider.Object, error) {
+	var out []provider.Object
+	err := r.Conn.Use(func(link *libvirt.Connect) error {
+		out = nil
+		domains, err := link.ListAllDomains(0)
+		if err != nil {
+			return err
+		}
+		defer free(domains)
+		begins, err := autostarting(link)
+		if err != nil {
+			return err
+		}
+		shared := &sharedTaps{taps: r.Links}
+		found := make([]*provider.Object, len(domains))
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(readers)
+		for i := range domains {
+			group.Go(func() error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				o, err := readDomain(ctx, &domains[i], begins, shared, look)
+				if err != nil || o == nil {
+					return err
+				}
+				if keep(o) {
+					found[i] = o
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for _, o := range found {
+			if o != nil {
+				out = append(out, *o)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, readError(r.Conn.URI(), err)
+	}
+	return out, nil
+}
+
+// readError makes sure that what could not be read is never taken for absent.
+func readError(uri string, err error) error {
+	if errors.Is(err, provider.ErrUnreachable) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &provider.Error{Op: "read the domains of " + uri, Err: errors.Join(provider.ErrUnreachable, err)}
+}
+
+func free(domains []libvirt.Domain) {
+	for i := range domains {
+		_ = domains[i].Free()
+	}
+}
+
+// autostarting is the UUIDs of the domains that start with the daemon, in one call for all of them.
+func autostarting(link *libvirt.Connect) (map[string]bool, error) {
+	domains, err := link.ListAllDomains(libvirt.CONNECT_LIST_DOMAINS_AUTOSTART)
+	if err != nil {
+		return nil, err
+	}
+	defer free(domains)
+	out := make(map[string]bool, len(domains))
+	for i := range domains {
+		uuid, err := domains[i].GetUUIDString()
+		if err != nil {
+			return nil, err
+		}
+		out[uuid] = true
+	}
+	return out, nil
+}
+
+// sharedTaps reads the kernel's links once, and only when a running domain asks.
+type sharedTaps struct {
+	taps tap.Links
+	once sync.Once
+	all  map[string]tap.Tap
+	err  error
+}
+
+func (s *sharedTaps) get(ctx context.Context) (map[string]tap.Tap, error) {
+	s.once.Do(func() { s.all, s.err = s.taps.Read(ctx) })
+	return s.all, s.err
+}
+
+// readDomain is one domain, or nil where it does not look wanted or has vanished meanwhile.
+func readDomain(ctx context.Context, dom *libvirt.Domain, begins map[string]bool, shared *sharedTaps,
+	look func(name, text string) bool) (*provider.Object, error) {
+	name, err := dom.GetName()
+	if err != nil {
+		return nil, err
+	}
+	text, err := dom.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if !look(name, text) {
+		return nil, nil
+	}
+	m := &Machine{Defined: new(libvirtxml.Domain)}
+	if m.UUID, err = dom.GetUUIDString(); err != nil {
+		return nil, err
+	}
+	m.Autostart = begins[m.UUID]
+	if err := m.Defined.Unmarshal(text); err != nil {
+		return nil, fmt.Errorf("%s: domain XML: %w", name, err)
+	}
+	if err := m.readLive(ctx, dom, shared); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return m.object()
+}
+
+// readLive looks at the running machine. The handle knows without a round trip whether the domain was active when listed.
+func (m *Machine) readLive(ctx context.Context, dom *libvirt.Domain, shared *sharedTaps) error {
+	if _, err := dom.GetID(); err != nil {
+		return nil //nolint:nilerr // no ID means not active
+	}
+	state, _, err := dom.GetState()
+	if err != nil {
+		return err
+	}
+	if state == libvirt.DOMAIN_SHUTOFF {
+		return nil
+	}
+	text, err := dom.GetXMLDesc(0)
+	if err != nil {
+		return err
+	}
+	m.Active, m.Running = true, state == libvirt.DOMAIN_RUNNING || state == libvirt.DOMAIN_BLOCKED
+	m.Live = new(libvirtxml.Domain)
+	if err := m.Live.Unmarshal(text); err != nil {
+		return err
+	}
+	m.Taps, err = shared.get(ctx)
+	return err
+}
+
+// object is the machine as the contract has it.
+func (m *Machine) object() (*provider.Object, error) {
+	o := &provider.Object{ID: m.Defined.Name, Aux: m}
+	if m.Defined.Metadata != nil {
+		meta, _, ok, err := domainxml.ParseMeta(m.Defined.Metadata.XML)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Defined.Name, err)
+		}
+		if ok {
+			m.Meta = meta
+			o.Mark, o.Addr, o.Deps = meta.Mark, meta.Mark.Addr, meta.Mark.Deps
+		}
+	}
+	body := domainxml.Read(m.Defined, m.Meta)
+	body.Running, body.Autostart = m.Running, m.Autostart
+	if m.Active {
+		m.LiveBody = domainxml.Read(m.Live, m.Meta)
+		m.seeKernel(m.LiveBody)
+		overlay(body, m.LiveBody, m.Meta.Declared)
+	}
+	o.Body = body
+	return o, nil
+}
+
+// One reads one domain anew; nil where there is none.
+func (r Reader) One(ctx context.Context, find daemon.Finder) (*provider.Object, error) {
+	var o *provider.Object
+	err := r.Conn.Domain(find, func(dom *libvirt.Domain) error {
+		begins := map[string]bool{}
+		uuid, err := dom.GetUUIDString()
+		if err != nil {
+			return err
+		}
+		if begins[uuid], err = dom.GetAutostart(); err != nil {
+			return err
+		}
+		o, err = readDomain(ctx, dom, begins, &sharedTaps{taps: r.Links}, func(string, string) bool { return true })
+		return err
+	})
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, readError(r.Conn.URI(), err)
+	}
+	return o, nil
+}
