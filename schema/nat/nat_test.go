@@ -2,6 +2,7 @@ package nat_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -45,20 +46,14 @@ func compiled(n schema.NAT) string {
 	return nat.Compile(n)
 }
 
-func TestProblems(t *testing.T) {
-	good := schema.NAT{Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, OutsideAddress: "192.0.2.1/24"}
-	forward := schema.NATForward{Name: "web", Protocol: "tcp", Port: 80, To: "10.0.0.2"}
-	bad := func(change func(f *schema.NATForward)) func(n *schema.NAT) {
-		return func(n *schema.NAT) {
-			f := forward
-			change(&f)
-			n.Forwards = []schema.NATForward{f}
-		}
-	}
-	for name, test := range map[string]struct {
-		change func(n *schema.NAT)
-		path   string // "" where nothing is wrong
-	}{
+// problem is a change that makes a good NAT wrong at path; path is "" where it stays good.
+type problem struct {
+	change func(n *schema.NAT)
+	path   string
+}
+
+func problemCases() map[string]problem {
+	return map[string]problem{
 		"nothing":              {func(n *schema.NAT) {}, ""},
 		"no type":              {func(n *schema.NAT) { n.Type = "" }, ""},
 		"unknown type":         {func(n *schema.NAT) { n.Type = "cone" }, "type"},
@@ -84,9 +79,22 @@ func TestProblems(t *testing.T) {
 		"address":              {func(n *schema.NAT) { n.OutsideAddress = "192.0.2.1" }, ""},
 		"IPv6 outside":         {func(n *schema.NAT) { n.OutsideAddress = "2001:db8::1/64" }, "outside_address"},
 		"hairpin by DHCP":      {func(n *schema.NAT) { n.OutsideAddress, n.Hairpin = "", true }, "hairpin"},
-		"forward":              {bad(func(f *schema.NATForward) {}), ""},
-		"forward of SCTP":      {bad(func(f *schema.NATForward) { f.Protocol = "sctp" }), `forward["web"].protocol`},
-		"forward of port 0":    {bad(func(f *schema.NATForward) { f.Port = 0 }), `forward["web"].port`},
+	}
+}
+
+func forwardCases() map[string]problem {
+	forward := schema.NATForward{Name: "web", Protocol: "tcp", Port: 80, To: "10.0.0.2"}
+	bad := func(change func(f *schema.NATForward)) func(n *schema.NAT) {
+		return func(n *schema.NAT) {
+			f := forward
+			change(&f)
+			n.Forwards = []schema.NATForward{f}
+		}
+	}
+	return map[string]problem{
+		"forward":           {bad(func(f *schema.NATForward) {}), ""},
+		"forward of SCTP":   {bad(func(f *schema.NATForward) { f.Protocol = "sctp" }), `forward["web"].protocol`},
+		"forward of port 0": {bad(func(f *schema.NATForward) { f.Port = 0 }), `forward["web"].port`},
 		"forward to port 70000": {bad(func(f *schema.NATForward) { f.ToPort = 70000 }),
 			`forward["web"].to_port`},
 		"forward to a name": {bad(func(f *schema.NATForward) { f.To = "client" }), `forward["web"].to`},
@@ -102,9 +110,15 @@ func TestProblems(t *testing.T) {
 		"one to two": {func(n *schema.NAT) {
 			n.OneToOne = []schema.OneToOne{{Outside: "192.0.2.2", Inside: "10.0.0.2"}, {Outside: "192.0.2.3", Inside: "10.0.0.2"}}
 		}, "one_to_one[1].inside"},
-	} {
+	}
+}
+
+func TestProblems(t *testing.T) {
+	cases := problemCases()
+	maps.Copy(cases, forwardCases())
+	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			n := good
+			n := schema.NAT{Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, OutsideAddress: "192.0.2.1/24"}
 			test.change(&n)
 			problems := nat.Problems(n)
 			if test.path == "" {
