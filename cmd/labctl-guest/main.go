@@ -13,6 +13,7 @@ import (
 	"github.com/labctl/labctl/internal/guest"
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/internal/probe/inside"
 )
 
 // Exit codes.
@@ -46,6 +47,12 @@ func run(args []string, in io.Reader, out, complaints io.Writer) int {
 		return serve(in, out, complaints, build, system.Snapshot)
 	case helper.Converge:
 		return serve(in, out, complaints, build, system.Converge)
+	case inside.Command:
+		if err := inside.Serve(context.Background(), in, out); err != nil {
+			fmt.Fprintln(complaints, "labctl-guest:", err)
+			return exitProblem
+		}
+		return exitOK
 	}
 	fmt.Fprintf(complaints, "labctl-guest: there is no command %q\n", args[0])
 	return exitUsage
