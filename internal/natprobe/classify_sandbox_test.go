@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/natprobe"
+	"github.com/labctl/labctl/internal/nft"
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/nat"
 )
@@ -56,6 +58,7 @@ func TestEveryTypeIsWhatItSays(t *testing.T) {
 					if got.Outside.Addr() != w.sites[0].outside {
 						t.Errorf("seen from %v, not from the router's address", got.Outside)
 					}
+					w.sites[0].asDeclared(n)
 					if t.Failed() {
 						t.Log(w.sites[0].router.run("nft", "list", "ruleset"))
 					}
@@ -63,4 +66,21 @@ func TestEveryTypeIsWhatItSays(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asDeclared checks that a router whose sets have learned from packets still counts as converged.
+func (s *site) asDeclared(n schema.NAT) {
+	s.router.t.Helper()
+	n.Outside, n.Inside, n.OutsideAddress = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress
+	s.router.must(s.router.in(func() error {
+		have, _, err := nft.List(context.Background(), host.Local{})
+		if err != nil {
+			return err
+		}
+		want, _, err := nft.Scratch(context.Background(), host.Local{}, nat.Compile(n))
+		for _, d := range nft.Diff(have, want) {
+			s.router.t.Errorf("a phantom difference: %+v", d)
+		}
+		return err
+	}), "compare rules")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/internal/nft"
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/nat"
 )
@@ -24,6 +25,32 @@ func check(t *testing.T, n schema.NAT) {
 func TestNftAcceptsExamples(t *testing.T) {
 	for name, n := range examples() {
 		t.Run(name, func(t *testing.T) { check(t, n) })
+	}
+}
+
+// What the kernel lists after loading is what a scratch namespace lists: no phantom difference.
+func TestLoadedIsAsDeclared(t *testing.T) {
+	for name, n := range examples() {
+		t.Run(name, func(t *testing.T) {
+			text := nat.Compile(n)
+			if err := nft.Replace(t.Context(), host.Local{}, text); err != nil {
+				t.Fatal(err)
+			}
+			have, _, err := nft.List(t.Context(), host.Local{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _, err := nft.Scratch(t.Context(), host.Local{}, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range nft.Diff(have, want) {
+				t.Errorf("differs: %+v", d)
+			}
+			if len(have.Tables) != 1 {
+				t.Errorf("%d tables are loaded", len(have.Tables))
+			}
+		})
 	}
 }
 
