@@ -193,11 +193,14 @@ func (t *task) applyConnected(link netlink.Link, want schema.GuestInterface) err
 		route := &netlink.Route{
 			LinkIndex: link.Attrs().Index, Dst: ipNet(prefix.Masked()), Protocol: unix.RTPROT_KERNEL, Table: unix.RT_TABLE_MAIN,
 		}
+		if prefix.Addr().Is4() {
+			route.Scope = netlink.SCOPE_LINK
+		}
 		verb, act := "remove", netlink.RouteDel
 		if want.ConnectedRoute {
 			verb, act = "add", netlink.RouteAdd
 			if prefix.Addr().Is4() {
-				route.Src, route.Scope = prefix.Addr().AsSlice(), netlink.SCOPE_LINK
+				route.Src = prefix.Addr().AsSlice()
 			} else {
 				route.Priority = 256 // what the kernel gives such routes (IP6_RT_PRIO_ADDRCONF)
 			}
@@ -205,6 +208,7 @@ func (t *task) applyConnected(link netlink.Link, want schema.GuestInterface) err
 		if err := act(route); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("%s the route to %s: %w", verb, prefix.Masked(), err)
 		}
+		routes[prefix.Masked()] = want.ConnectedRoute
 		t.did("%s the connected route %s on %s", verb, prefix.Masked(), want.Name)
 	}
 	return nil

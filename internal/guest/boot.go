@@ -27,7 +27,7 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 	if err != nil {
 		return helper.Response{}, err
 	}
-	if kept.Guest == nil {
+	if kept.Guest == nil { // the first boot
 		guest, err := s.seed()
 		if err != nil {
 			return helper.Response{}, err

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"reflect"
 
 	"github.com/labctl/labctl/internal/helper"
-	"github.com/labctl/labctl/schema"
 )
 
 func (s System) readPersist() (helper.Persist, error) {
@@ -24,13 +22,13 @@ func (s System) readPersist() (helper.Persist, error) {
 
 // isKept reports whether the next boot will make so what is wanted.
 func (t *task) isKept(mark string) bool {
-	return t.keep.Mark == mark && t.keep.Guest != nil && sameJSON(t.keep.Guest, t.want)
+	return t.keep.Mark == mark && t.keep.Guest != nil && sameJSON(t.keep.Guest, helper.Essence(t.want))
 }
 
 // remember keeps what is wanted for the next boot, with how things were before where something new is wanted. It is done
 // first, so that a guest that stops in the middle comes up as wanted.
 func (t *task) remember(mark string) error {
-	t.keep.Mark, t.keep.Guest = mark, t.want
+	t.keep.Mark, t.keep.Guest = mark, helper.Essence(t.want)
 	t.keep.Before = helper.Before{MTU: t.mtuBefore(), Sysctl: t.sysctlBefore(), Files: t.filesBefore()}
 	return t.writePersist()
 }
@@ -43,7 +41,11 @@ func (t *task) forget() error {
 	for _, path := range t.releasedFiles() {
 		delete(t.keep.Before.Files, path)
 	}
-	return t.writePersist()
+	if err := t.writePersist(); err != nil {
+		return err
+	}
+	t.kept = t.keep
+	return nil
 }
 
 func (t *task) writePersist() error {
@@ -72,12 +74,5 @@ func sameJSON(a, b any) bool {
 
 // converged reports whether what is there is what is wanted.
 func (t *task) converged() bool {
-	return len(t.rules.differences) == 0 && reflect.DeepEqual(comparable(t.have), comparable(t.want))
-}
-
-// comparable is g without what only the first boot or the plan uses.
-func comparable(g *schema.Guest) schema.Guest {
-	out := *g
-	out.Packages, out.UserData, out.SSH, out.NAT = nil, "", nil, nil
-	return out
+	return len(t.rules.differences) == 0 && sameJSON(helper.Essence(t.have), helper.Essence(t.want))
 }

@@ -164,7 +164,7 @@ func (t *task) apply() {
 func (t *task) response(request helper.Request) helper.Response {
 	return helper.Response{
 		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(request.Mark), Rules: t.rules.differences,
-		Changed: t.changed, Flows: t.flows, FirstBoot: t.keep.First, Problems: t.problems,
+		Changed: t.changed, Flows: t.flows, NAT: t.kept.Guest.NAT, FirstBoot: t.keep.First, Problems: t.problems,
 	}
 }
 

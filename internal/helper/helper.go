@@ -55,6 +55,7 @@ type Response struct {
 	Rules     []nft.Difference `json:"rules,omitempty"`   // in which the live ruleset differs from the wanted one
 	Changed   []string         `json:"changed,omitempty"` // what a converge did, in order
 	Flows     int              `json:"flows,omitempty"`   // connection tracking entries that a change of NAT made stale, removed
+	NAT       *schema.NAT      `json:"nat,omitempty"`     // as declared when the guest was last converged
 	FirstBoot *FirstBoot       `json:"first_boot,omitempty"`
 	Problems  []Problem        `json:"problems,omitempty"`
 }
@@ -109,6 +110,18 @@ type Original struct {
 	Mode    string `json:"mode,omitempty"` // octal
 	Owner   string `json:"owner,omitempty"`
 	There   bool   `json:"there,omitempty"`
+}
+
+// Essence is g without what means nothing inside the guest: how it is reached, what is first-boot only, and where the rules
+// stand in the lab's files. It is what the guest keeps and what is compared.
+func Essence(g *schema.Guest) *schema.Guest {
+	out := *g
+	out.Domain, out.AgentTimeout = "", 0
+	out.Packages, out.UserData, out.SSH = nil, "", nil
+	if g.Ruleset != nil {
+		out.Ruleset = &schema.Ruleset{Text: g.Ruleset.Text}
+	}
+	return &out
 }
 
 // Encode writes a message as one line of JSON.
