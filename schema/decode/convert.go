@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/function"
 	"github.com/labctl/labctl/schema/table"
 )
 
@@ -30,6 +31,9 @@ func (r *Reader) convert(def *table.Attr, v Value) (cty.Value, hcl.Diagnostics) 
 	out, d := scalar(def, v.Value, v.Range)
 	if d != nil {
 		return cty.NilVal, hcl.Diagnostics{d}
+	}
+	if def.Type == table.Path && out.AsString() != "" {
+		out = cty.StringVal(function.Path(r.dir, out.AsString()))
 	}
 	return out, nil
 }

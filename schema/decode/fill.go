@@ -42,7 +42,7 @@ func (r *Reader) fill(n *Node, s reflect.Value) {
 	for _, f := range r.fields.of(s.Type()) {
 		dst := s.Field(f.index)
 		if v, ok := n.Values[f.name]; ok {
-			if def := n.Def.Attr(f.name); def != nil && simple(def.Type) {
+			if def := n.Def.Attr(f.name); def != nil && simple(def.Type) && !structured(dst.Type()) {
 				set(dst, v.Value)
 			}
 			continue
@@ -55,6 +55,11 @@ func (r *Reader) fill(n *Node, s reflect.Value) {
 			r.fillBlocks(n, f.name, dst)
 		}
 	}
+}
+
+// structured reports fields that a single argument does not fill: what it stands for takes more than its value.
+func structured(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
 }
 
 func simple(t table.Type) bool { return t != table.Ref && t != table.Any && t != table.Endpoint }

@@ -42,15 +42,17 @@ func (s *Shape) Label() string {
 
 // Reader reads shapes and nodes. It keeps what it has made of the table, and is for one goroutine.
 type Reader struct {
+	dir      string
 	schemas  map[*table.Block]*hcl.BodySchema
 	defaults map[*table.Attr]Value
 	fields   fieldCache
 }
 
-// NewReader makes a Reader.
-func NewReader() *Reader {
+// NewReader makes a Reader. Relative paths in arguments are taken from dir.
+func NewReader(dir string) *Reader {
 	return &Reader{
-		schemas: make(map[*table.Block]*hcl.BodySchema), defaults: make(map[*table.Attr]Value), fields: make(fieldCache),
+		dir: dir, schemas: make(map[*table.Block]*hcl.BodySchema),
+		defaults: make(map[*table.Attr]Value), fields: make(fieldCache),
 	}
 }
 
@@ -254,3 +256,6 @@ func header(def *table.Block) string {
 	b.WriteString(" { … }")
 	return b.String()
 }
+
+// Dir is the folder from which relative paths are taken.
+func (r *Reader) Dir() string { return r.dir }

@@ -5,7 +5,7 @@ func nat() Block {
 		Kind: "nat", Count: AtMost1,
 		Doc: "Makes the machine a NAT router. The behaviour is named in the words of RFC 4787 and compiled to nftables.",
 		Attrs: []Attr{
-			{Name: "type", Type: String, Default: `"port_restricted_cone"`, Enum: []string{"full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"}, Doc: "The pair of mapping and filtering by its common name."},
+			{Name: "type", Type: String, Derived: "port_restricted_cone, or what mapping and filtering amount to", Enum: []string{"full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"}, Doc: "The pair of mapping and filtering by its common name."},
 			{Name: "mapping", Type: String, Enum: []string{"endpoint_independent", "address_and_port_dependent"}, Doc: "How an outside port is chosen (RFC 4787, 4.1), where it differs from type's."},
 			{Name: "filtering", Type: String, Enum: []string{"endpoint_independent", "address_dependent", "address_and_port_dependent"}, Doc: "Who may send to it (RFC 4787, 5), where it differs from type's."},
 			{Name: "ports", Type: String, Doc: "How outside ports are numbered (RFC 4787, 4.2): preserve, contiguous, random, or a range such as 20000-30000."},

@@ -41,7 +41,7 @@ func nftTable() Block {
 				Attrs: []Attr{
 					{Name: "type", Type: String, Enum: []string{"filter", "nat", "route"}, Derived: "filter, with hook", Doc: "The base chain's type."},
 					{Name: "hook", Type: String, Enum: []string{"prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"}, Doc: "Where in the packet's way it stands."},
-					{Name: "priority", Type: String, Derived: "filter, with hook", Doc: "Its place among the chains of the same hook: a number, or a name such as dstnat, filter or srcnat, with +N or -N."},
+					{Name: "priority", Type: String, Derived: "with hook: filter; dstnat or srcnat in a nat chain", Doc: "Its place among the chains of the same hook: a number, or a name such as dstnat, filter or srcnat, with +N or -N."},
 					{Name: "policy", Type: String, Enum: []string{"accept", "drop"}, Derived: "accept, with hook", Doc: "What happens to packets that no rule decides on."},
 					{Name: "device", Type: String, Coll: List, Doc: "The interfaces, for the hooks ingress and egress."},
 					{Name: "rules", Type: String, Coll: List, Doc: "The rules in nft's own syntax, one an element, in order."},

@@ -1,0 +1,279 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/assemble"
+	"github.com/labctl/labctl/schema/decode"
+	"github.com/labctl/labctl/schema/diag"
+)
+
+// relative is a module's folder as seen from the lab's.
+func relative(base, dir string) string {
+	rel, err := filepath.Rel(base, dir)
+	if err != nil {
+		return dir
+	}
+	return filepath.ToSlash(rel)
+}
+
+// made is what became of a block in one scope: kept for references that come later, as those of `labctl eval`.
+type made struct {
+	list  []instance
+	meta  string
+	nodes []*decode.Node
+}
+
+// block decodes all instances of a block in one scope.
+func (e *evaluator) block(d *decl, s *scope) {
+	base := e.context(d, s)
+	list, meta, ok, diags := instances(d.shape, base)
+	e.diags = append(e.diags, diags...)
+	if !ok {
+		e.failed[d] = true
+		return
+	}
+	m := &made{list: list, meta: meta}
+	dependsOn := e.dependencies(d, s)
+	for i, inst := range list {
+		addr := schema.Addr{Module: s.path, Kind: d.name.kind, Name: d.name.label, Key: inst.key}
+		node := e.instance(d, inst.context(base), assemble.Instance{
+			Addr: addr, Order: assemble.Order{Block: d.order, Module: s.number, Instance: i}, DependsOn: dependsOn,
+		})
+		m.nodes = append(m.nodes, node)
+	}
+	s.made(d, m)
+	if d.referred {
+		s.values[d] = m.value()
+	}
+}
+
+func (s *scope) made(d *decl, m *made) {
+	if s.blocks == nil {
+		s.blocks = make(map[*decl]*made)
+	}
+	s.blocks[d] = m
+}
+
+// value is what a reference to the block gives. An instance in error is unknown, so that nothing more is said about it.
+func (m *made) value() cty.Value {
+	values := make([]cty.Value, len(m.nodes))
+	for i, node := range m.nodes {
+		values[i] = cty.DynamicVal
+		if !node.Failed {
+			values[i] = decode.Object(node)
+		}
+	}
+	return gather(m.list, m.meta, values)
+}
+
+func (e *evaluator) blockValue(d *decl, s *scope) cty.Value {
+	if m := s.blocks[d]; m != nil {
+		return m.value()
+	}
+	return cty.DynamicVal
+}
+
+// instance decodes one instance of a block and hands it on.
+func (e *evaluator) instance(d *decl, ctx *hcl.EvalContext, in assemble.Instance) *decode.Node {
+	shape, diags := e.reader.Expand(d.shape, ctx)
+	node, more := e.reader.Node(shape, ctx)
+	diags = append(diags, more...)
+	node.Failed = node.Failed || diags.HasErrors()
+	in.Node = node
+	var cycle *decode.Shape
+	for _, child := range shape.Blocks {
+		if child.Def.Kind == "lifecycle" {
+			cycle = child
+		}
+	}
+	if cycle != nil {
+		in.Lifecycle, more = e.lifecycle(node, cycle, in.Addr)
+		diags = append(diags, more...)
+		diags = append(diags, e.conditions(cycle, "precondition", ctx)...)
+	}
+	diags = append(diags, e.assembler.Block(in)...)
+	if cycle != nil && !node.Failed {
+		self := ctx.NewChild()
+		self.Variables = map[string]cty.Value{"self": decode.Object(node)}
+		diags = append(diags, e.conditions(cycle, "postcondition", self)...)
+	}
+	e.diags = append(e.diags, diag.At(in.Addr.String(), diags)...)
+	return node
+}
+
+// conditions evaluates the conditions of a kind in a block.
+func (e *evaluator) conditions(parent *decode.Shape, kind string, ctx *hcl.EvalContext) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, s := range parent.Blocks {
+		if s.Def.Kind != kind {
+			continue
+		}
+		diags = append(diags, e.condition(s, ctx, diag.Condition, "The "+kind+" does not hold", hcl.Range{})...)
+	}
+	return diags
+}
+
+// condition evaluates one condition. Subject is where the complaint goes; the condition itself where it is empty.
+func (e *evaluator) condition(s *decode.Shape, ctx *hcl.EvalContext, code, summary string, subject hcl.Range) hcl.Diagnostics {
+	node, diags := e.reader.Node(s, ctx)
+	if node.Failed || node.Flag("condition") {
+		return diags
+	}
+	at := node.Values["condition"].Range
+	message := node.Text("error_message")
+	if node.Values["error_message"].Sensitive {
+		message = "The message holds a sensitive value, so it is not shown."
+	}
+	d := diag.New(code, at, summary, message)
+	if !subject.Empty() {
+		d.Subject = &subject
+		d.Detail += fmt.Sprintf("\n\nThis is what the condition at %s:%d says.", at.Filename, at.Start.Line)
+		return append(diags, d)
+	}
+	d.Expression, d.EvalContext = s.Attrs["condition"].Expr, ctx
+	return append(diags, diag.In(d, s.DefRange))
+}
+
+// lifecycle reads how a resource may change.
+func (e *evaluator) lifecycle(node *decode.Node, s *decode.Shape, addr schema.Addr) (schema.Lifecycle, hcl.Diagnostics) {
+	var out schema.Lifecycle
+	var diags hcl.Diagnostics
+	if child := node.Child("lifecycle"); child != nil {
+		out.PreventDestroy = child.Flag("prevent_destroy")
+	}
+	if attr := s.Attrs["ignore_changes"]; attr != nil {
+		out.IgnoreChanges, diags = ignored(attr, node)
+	}
+	if attr := s.Attrs["replace_triggered_by"]; attr != nil {
+		exprs, more := hcl.ExprList(attr.Expr)
+		diags = append(diags, diag.Coded(diag.BadAddress, more)...)
+		for _, expr := range exprs {
+			target, more := address(expr, addr.Module)
+			diags = append(diags, more...)
+			if !more.HasErrors() {
+				out.ReplaceOn = append(out.ReplaceOn, target)
+			}
+		}
+	}
+	return out, diags
+}
+
+// ignored reads ignore_changes: paths of arguments, or all.
+func ignored(attr *hcl.Attribute, node *decode.Node) ([]string, hcl.Diagnostics) {
+	if hcl.ExprAsKeyword(attr.Expr) == "all" {
+		return []string{"all"}, nil
+	}
+	exprs, diags := hcl.ExprList(attr.Expr)
+	diags = diag.Coded(diag.BadAddress, diags)
+	attrs, blocks := node.Def.Names()
+	names := append(attrs, blocks...)
+	var out []string
+	for _, expr := range exprs {
+		t, more := hcl.RelTraversalForExpr(expr)
+		if more.HasErrors() {
+			diags = append(diags, diag.New(diag.BadAddress, expr.Range(), "This is not an argument's name", "Write it without quotes, such as memory or interface.eth0.mac."))
+			continue
+		}
+		path := pathOf(t)
+		first, _, _ := strings.Cut(strings.SplitN(path, "[", 2)[0], ".")
+		if !slices.Contains(names, first) {
+			diags = append(diags, diag.New(diag.UnknownArgument, expr.Range(), fmt.Sprintf("There is no argument %q in a %s block", first, node.Def.Kind), nearest(first, names, "")))
+			continue
+		}
+		out = append(out, path)
+	}
+	return out, diags
+}
+
+// pathOf writes a traversal as provider.Diff writes paths.
+func pathOf(t hcl.Traversal) string {
+	var b strings.Builder
+	for i, step := range t {
+		name, index := "", -1
+		switch step := step.(type) {
+		case hcl.TraverseRoot:
+			name = step.Name
+		case hcl.TraverseAttr:
+			name = step.Name
+		case hcl.TraverseIndex:
+			if step.Key.Type() == cty.String {
+				name = step.Key.AsString()
+			} else if step.Key.Type() == cty.Number {
+				n, _ := step.Key.AsBigFloat().Int64()
+				index = int(n)
+			}
+		}
+		switch {
+		case index >= 0:
+			fmt.Fprintf(&b, "[%d]", index)
+		case strings.ContainsAny(name, "./: "):
+			fmt.Fprintf(&b, "[%q]", name)
+		default:
+			if i > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(name)
+		}
+	}
+	return b.String()
+}
+
+// address reads an address that is not evaluated, and puts the module that it stands in before it.
+func address(expr hcl.Expression, module string) (schema.Addr, hcl.Diagnostics) {
+	t, diags := hcl.AbsTraversalForExpr(expr)
+	if diags.HasErrors() {
+		return schema.Addr{}, hcl.Diagnostics{diag.New(diag.BadAddress, expr.Range(), "This is not an address", `Write a reference without quotes, such as vm.nat["a"].`)}
+	}
+	return addressOf(t, module)
+}
+
+func addressOf(t hcl.Traversal, module string) (schema.Addr, hcl.Diagnostics) {
+	var b strings.Builder
+	if module != "" {
+		b.WriteString(module + ".")
+	}
+	for i, step := range t {
+		switch step := step.(type) {
+		case hcl.TraverseRoot:
+			b.WriteString(step.Name)
+		case hcl.TraverseAttr:
+			if i > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(step.Name)
+		case hcl.TraverseIndex:
+			if step.Key.Type() == cty.String {
+				b.WriteString("[" + strconv.Quote(step.Key.AsString()) + "]")
+			} else {
+				b.WriteString("[" + step.Key.AsBigFloat().Text('f', -1) + "]")
+			}
+		}
+	}
+	addr, err := schema.ParseAddr(b.String())
+	if err != nil {
+		return addr, hcl.Diagnostics{diag.New(diag.BadAddress, t.SourceRange(), "This is not an address", err.Error())}
+	}
+	return addr, nil
+}
+
+// dependencies is what a block's depends_on names, and that of the modules around it.
+func (e *evaluator) dependencies(d *decl, s *scope) []schema.Addr {
+	out := slices.Clone(s.dependsOn)
+	for _, t := range d.dependsOn {
+		addr, diags := addressOf(t, s.path)
+		e.diags = append(e.diags, diags...)
+		if !diags.HasErrors() {
+			out = append(out, addr)
+		}
+	}
+	return out
+}

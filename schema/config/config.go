@@ -1,0 +1,106 @@
+// Package config reads a lab: the *.hcl and *.hcl.json files of a folder, and of the modules that they use, become a
+// schema.Lab with every expression evaluated.
+//
+// Load parses the files, collects what they declare, finds what refers to what, evaluates everything in that order once
+// for each instance of its module, and hands the decoded blocks to package assemble. Whatever fails is told once: values that
+// come of it are unknown, and what is unknown is not complained about again.
+package config
+
+import (
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/assemble"
+	"github.com/labctl/labctl/schema/decode"
+	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/function"
+	"github.com/labctl/labctl/schema/semantic"
+	"github.com/labctl/labctl/schema/table"
+)
+
+// Options are what a lab is read with, beside its files.
+type Options struct {
+	Vars     map[string]string // -var NAME=VALUE
+	VarFiles []string          // -var-file, in order; relative ones are taken from the working directory
+	Env      []string          // NAME=VALUE; those that begin with LABCTL_VAR_ give variables
+	Version  string            // of labctl, held against required_version; "" is held against nothing
+	// Overlay holds the text of files that are not (or not yet) what the disk has, by path: what an editor shows.
+	Overlay map[string][]byte
+}
+
+// Result is a lab that was read. Lab is nil where not even its name is known; where there are errors it lacks the blocks
+// that are in error.
+type Result struct {
+	Lab       *schema.Lab
+	Files     map[string]*hcl.File // by name as in the diagnostics' ranges, to show source lines with
+	Variables []Variable           // of the root module, in order of declaration
+
+	assembler *assemble.Assembler
+	root      *scope
+	eval      *evaluator
+}
+
+// Load reads the lab in dir. It tells of everything that is wrong, not of the first thing only.
+func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return &Result{}, hcl.Diagnostics{diag.FromError(diag.NoFiles, err)}
+	}
+	reader := decode.NewReader(abs)
+	l := &loader{
+		reader: reader, root: table.Root(), base: filepath.Clean(dir), overlay: opts.Overlay,
+		files: make(map[string]*hcl.File), parsed: make(map[string]folder),
+	}
+	root := l.module(nil, l.base)
+	res := &Result{Files: l.files}
+	if len(l.files) == 0 {
+		return res, diag.Unique(l.diags)
+	}
+	name := l.labName(root)
+	l.resolveAll()
+	e := &evaluator{
+		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: l.base,
+		assembler: assemble.New(name, l.base, reader), failed: make(map[*decl]bool),
+	}
+	e.diags = append(e.diags, l.diags...)
+	e.labBlock(root, opts.Version)
+	e.values = readValues(l, root, opts)
+	e.diags = append(e.diags, e.values.diags...)
+	e.run(root, l.order)
+	res.assembler, res.eval, res.root = e.assembler, e, root.scopes[0]
+	res.Variables = e.variables(root)
+	lab, more := e.assembler.Finish()
+	e.diags = append(e.diags, more...)
+	lab.Description = e.description
+	lab.Outputs, lab.Moved, lab.Removed, lab.Imports = e.outputs, e.moved, e.removed, e.imports
+	e.diags = append(e.diags, diag.Coded(diag.Evaluation, semantic.Check(lab, res.Range))...)
+	if name != "" {
+		res.Lab = lab
+	}
+	return res, diag.Unique(e.diags)
+}
+
+// Range is where an attribute of a resource or check stands; where the path is "" or leads nowhere, the block.
+// Paths are those of provider.Diff: interface.eth0.addresses[0].
+func (r *Result) Range(addr schema.Addr, path string) hcl.Range {
+	if r.assembler == nil {
+		return hcl.Range{}
+	}
+	return r.assembler.Range(addr, path)
+}
+
+// Pos is Range as a place in a file.
+func (r *Result) Pos(addr schema.Addr, path string) schema.Pos {
+	at := r.Range(addr, path)
+	return schema.Pos{File: at.Filename, Line: at.Start.Line, Column: at.Start.Column}
+}
+
+// EvalContext is what expressions of the lab's own files see: for `labctl eval`.
+func (r *Result) EvalContext() *hcl.EvalContext {
+	if r.eval == nil {
+		return &hcl.EvalContext{Functions: function.All(".")}
+	}
+	return r.eval.fullContext(r.root)
+}
