@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ func run(args []string) (code int) {
 	}()
 	root := newRoot()
 	root.SetArgs(normalise(root, args))
-	err := root.Execute()
+	err := root.ExecuteContext(context.Background())
 	exit, ok := errors.AsType[codeError](err)
 	switch {
 	case err == nil:

@@ -28,7 +28,11 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	o.register(root)
-	root.AddCommand(newFmt(o), newSandbox(), newVersion())
+	root.AddCommand(
+		newPlan(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
+		newStatus(o), newList(o), newExec(o), newConsole(o), newIP(o),
+		newImage(), newSandbox(), newVersion(),
+	)
 	return root
 }
 

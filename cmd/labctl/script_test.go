@@ -13,25 +13,23 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"labctl": main})
 }
 
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: "testdata/script"}) }
 
-func runScripts(t *testing.T, dir string) {
+func runScripts(t *testing.T, params testscript.Params) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 dir,
-		RequireExplicitExec: true,
-		UpdateScripts:       os.Getenv("UPDATE") != "",
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("ROOT", root)
-			env.Setenv("LABCTL_GUEST", filepath.Join(root, "bin", "labctl-guest"))
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code},
-	})
+	params.RequireExplicitExec = true
+	params.UpdateScripts = os.Getenv("UPDATE") != ""
+	params.Setup = func(env *testscript.Env) error {
+		env.Setenv("ROOT", root)
+		env.Setenv("LABCTL_GUEST", filepath.Join(root, "bin", "labctl-guest"))
+		return nil
+	}
+	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code}
+	testscript.Run(t, params)
 }
 
 // code runs labctl and demands an exit code: code 2 labctl plan -detailed-exitcode.

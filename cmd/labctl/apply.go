@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/engine"
+	"github.com/labctl/labctl/internal/plan"
+)
+
+// applying is the flags of apply and destroy.
+type applying struct {
+	planning
+	autoApprove, test, timings bool
+	lab                        string
+}
+
+func newApply(o *options) *cobra.Command {
+	f := &applying{}
+	cmd := &cobra.Command{
+		Use:   "apply [PLAN|DIR]",
+		Short: "Make the live systems as the lab declares",
+		Long: `Makes a plan for the lab in DIR (default: the current folder), asks, and carries it out. With PLAN, a file that
+'plan -out' saved, it does what that plan says, and refuses where the live systems have moved since.
+
+Ctrl-C once lets what is under way end and begins nothing more; twice stops now. What was done is found by the
+next plan, whenever that is.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && isFile(args[0]) {
+				return f.saved(cmd, o, args[0])
+			}
+			return f.fresh(cmd, o, folder(args))
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	cmd.Flags().BoolVar(&f.test, "test", false, "run the lab's checks afterwards")
+	cmd.Flags().BoolVar(&f.timings, "timings", false, "show afterwards where the time went")
+	return cmd
+}
+
+func newDestroy(o *options) *cobra.Command {
+	f := &applying{}
+	f.destroy = true
+	cmd := &cobra.Command{
+		Use:   "destroy [DIR]",
+		Short: "Remove everything that the lab has made",
+		Long: `Removes everything that bears the mark of the lab in DIR (default: the current folder), and leaves the host as it
+was. With -lab NAME it needs no files: what the lab made is known by its marks.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.lab == "" {
+				return f.fresh(cmd, o, folder(args))
+			}
+			if len(args) > 0 {
+				return errors.New("give DIR or -lab, not both")
+			}
+			s, err := openNamed(cmd, o, f.lab, f.json)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			return f.run(cmd, s)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().Lookup("destroy").Hidden = true
+	cmd.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	cmd.Flags().StringVar(&f.lab, "lab", "", "the lab's name, instead of its files")
+	cmd.Flags().BoolVar(&f.timings, "timings", false, "show afterwards where the time went")
+	return cmd
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// fresh plans and applies a lab's folder.
+func (f *applying) fresh(cmd *cobra.Command, o *options, dir string) error {
+	s, err := openLab(cmd, o, dir, f.json)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return f.run(cmd, s)
+}
+
+// run plans, asks and applies.
+func (f *applying) run(cmd *cobra.Command, s *session) error {
+	asked, err := f.options()
+	if err != nil {
+		return err
+	}
+	release, err := s.lock(cmd)
+	if err != nil {
+		return err
+	}
+	defer release()
+	p, err := s.plan(cmd.Context(), asked)
+	if err != nil {
+		return err
+	}
+	s.out.Plan(p)
+	if p.Empty() {
+		return f.check(cmd, s)
+	}
+	if !f.autoApprove {
+		if err := f.approve(cmd); err != nil {
+			return err
+		}
+	}
+	return f.carryOut(cmd, s, p, !f.autoApprove)
+}
+
+// saved applies a plan from a file, which was seen and approved when it was made.
+func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
+	file, err := plan.Read(path)
+	if err != nil {
+		return err
+	}
+	if asked, err := f.options(); err != nil || asked.Destroy || len(asked.Targets)+len(asked.Excludes)+len(asked.Replace) > 0 {
+		return errors.Join(err, errors.New("a saved plan says what to do: -destroy, -target, -exclude and -replace belong to 'labctl plan'"))
+	}
+	s, err := openSaved(cmd, o, file, f.json)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	release, err := s.lock(cmd)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := file.Use(path); err != nil {
+		return err
+	}
+	return f.carryOut(cmd, s, file.Plan, false)
+}
+
+// carryOut applies a plan and tells how it goes.
+func (f *applying) carryOut(cmd *cobra.Command, s *session, p *plan.Plan, recheck bool) error {
+	ctx, stop, done := interruptible(cmd.Context(), s)
+	defer done()
+	report, err := s.engine.Apply(ctx, p, engine.ApplyOptions{
+		Parallel: s.o.parallel, Recheck: recheck, Stop: stop, Events: s.out.Event,
+	})
+	if report != nil {
+		s.out.Report(report)
+		if f.timings {
+			s.timings(report)
+		}
+	}
+	if err != nil {
+		return s.tell(err)
+	}
+	if !p.Options.Destroy {
+		s.showOutputs()
+	}
+	return f.check(cmd, s)
+}
+
+// check runs the lab's checks where -test asks for it.
+func (f *applying) check(cmd *cobra.Command, s *session) error {
+	if !f.test {
+		return nil
+	}
+	s.note("\n")
+	return s.runChecks(cmd, nil, f.json)
+}
+
+// interruptible makes the first interrupt a wish to stop and the second an order. What is under way after the first goes
+// on, so that nothing is left half done.
+func interruptible(parent context.Context, s *session) (ctx context.Context, stop <-chan struct{}, done func()) {
+	ctx, cancel := context.WithCancel(parent)
+	wish := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		s.warn("Stopping when what is under way has ended. Interrupt again to stop now.\n")
+		close(wish)
+		if _, ok := <-signals; ok {
+			s.warn("Stopping now.\n")
+			cancel()
+		}
+	}()
+	return ctx, wish, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}
+
+// approve asks the user, who has just seen the plan.
+func (f *applying) approve(cmd *cobra.Command) error {
+	in, out := cmd.InOrStdin(), cmd.OutOrStdout()
+	if !isTerminal(in) || f.json {
+		return errors.New("nobody can be asked, since the input is no terminal: look at the plan and give -auto-approve")
+	}
+	question := "\nDo you want to carry this out?"
+	if f.destroy {
+		question = "\nDo you really want to destroy all of this?"
+	}
+	fmt.Fprintf(out, "%s Only \"yes\" does it: ", question)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("not approved: nothing was changed")
+	}
+	fmt.Fprintln(out)
+	return nil
+}

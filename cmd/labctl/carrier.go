@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/labctl/labctl/internal/engine"
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/guest"
+	"github.com/labctl/labctl/provider/image"
+	"github.com/labctl/labctl/provider/libvirt"
+	"github.com/labctl/labctl/provider/netplan"
+	"github.com/labctl/labctl/schema"
+)
+
+// defaultURI is the libvirt of this machine.
+const defaultURI = "qemu:///system"
+
+// carrier is a host with the providers of what lives on it.
+type carrier struct {
+	host    schema.Host
+	machine host.Host
+	conn    *libvirt.Conn
+	images  *image.Provider
+	domains *libvirt.Provider
+	bridges *netplan.Provider
+	guests  *guest.Provider
+}
+
+// connect reaches a host.
+func connect(h schema.Host) (*carrier, error) {
+	if h.SSH != "" {
+		return nil, &provider.Error{
+			Op: "reach host " + h.SSH, Err: errors.New("hosts over ssh are not supported yet"),
+			Hint: "run labctl on that host, with no ssh in its host block",
+		}
+	}
+	if h.URI == "" {
+		h.URI = defaultURI
+	}
+	helper, err := guestHelper()
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.ReadFile(helper)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := libvirt.Connect(h.URI)
+	if err != nil {
+		return nil, err
+	}
+	local := host.Local{}
+	conn.Host = local
+	inner, err := guest.New(conn, local, program)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	c := &carrier{
+		host: h, machine: local, conn: conn,
+		images:  image.New(local, dataRoot, image.Options{GuestBinary: helper}),
+		domains: libvirt.New(conn, local, dataRoot),
+		bridges: netplan.New(local, netplan.Kernel(local)),
+		guests:  inner,
+	}
+	c.domains.Helper = helper
+	return c, nil
+}
+
+// bindings lists which provider serves which type of resource. It is the only such list.
+func (c *carrier) bindings() []engine.Binding {
+	var list []engine.Binding
+	for _, b := range []struct {
+		typ      string
+		provider provider.Provider
+	}{
+		{"image", c.images},
+		{"bridge", c.bridges},
+		{"vm", c.domains},
+		{guest.Type, c.guests},
+	} {
+		list = append(list, engine.Binding{Type: b.typ, Host: c.host.Name, Provider: b.provider})
+	}
+	return list
+}
+
+// guest is the system inside a machine, reached through its agent.
+func (c *carrier) guest(domain string) host.Host {
+	return host.Agent{Command: func(ctx context.Context, request []byte) ([]byte, error) {
+		return c.conn.AgentCommand(ctx, domain, request)
+	}}
+}
+
+func (c *carrier) close() { c.conn.Close() }
+
+// guestHelper is the static helper that goes into guests: $LABCTL_GUEST, or beside labctl itself, or in PATH.
+func guestHelper() (string, error) {
+	if path := os.Getenv("LABCTL_GUEST"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("LABCTL_GUEST: %w", err)
+		}
+		return path, nil
+	}
+	const name = "labctl-guest"
+	var folders []string
+	if self, err := os.Executable(); err == nil {
+		folders = append(folders, filepath.Dir(self))
+	}
+	folders = append(folders, filepath.SplitList(os.Getenv("PATH"))...)
+	for _, folder := range folders {
+		path := filepath.Join(folder, name)
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("the helper for guests, %s, is neither beside labctl nor in PATH (see LABCTL_GUEST): %w", name, fs.ErrNotExist)
+}

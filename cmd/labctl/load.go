@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/labctl/labctl/internal/view"
+	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/config"
+	"github.com/labctl/labctl/schema/diag"
+)
+
+// source is the files that a lab was read from.
+type source struct{ result *config.Result }
+
+// read reads the lab in dir with the variables of the command line and the environment.
+func (o *options) read(dir string) (*config.Result, hcl.Diagnostics, error) {
+	vars := map[string]string{}
+	for _, text := range o.vars {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, nil, fmt.Errorf("-var %s: write it as -var 'name=value'", text)
+		}
+		vars[strings.TrimSpace(name)] = value
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, nil, fmt.Errorf("there is no folder %s", dir)
+	case err != nil:
+		return nil, nil, err
+	case !info.IsDir():
+		return nil, nil, fmt.Errorf("%s is a file: give the folder that holds the lab", dir)
+	}
+	result, diags := config.Load(dir, config.Options{
+		Vars: vars, VarFiles: o.varFiles, Env: os.Environ(), Version: strings.TrimPrefix(version, "v"),
+	})
+	return result, diags, nil
+}
+
+// load reads the session's lab and shows what is wrong with it.
+func (s *session) load(dir string) error {
+	result, diags, err := s.o.read(dir)
+	if err != nil {
+		return err
+	}
+	if err := s.showDiagnostics(diags, result.Files); err != nil {
+		return err
+	}
+	if diags.HasErrors() || result.Lab == nil {
+		return codeError{exitError, nil}
+	}
+	s.dir, s.lab, s.source = dir, result.Lab, &source{result}
+	return nil
+}
+
+// loadQuietly reads the lab for its name and hosts alone, whatever else may be wrong with it.
+func (s *session) loadQuietly(dir string) error {
+	result, _, err := s.o.read(dir)
+	if err == nil && result.Lab == nil {
+		err = errors.New("no lab")
+	}
+	if err != nil {
+		return err
+	}
+	s.dir, s.lab, s.source = dir, result.Lab, &source{result}
+	return nil
+}
+
+// showDiagnostics writes diagnostics for people to standard error, and for programs into the stream of JSON.
+func (s *session) showDiagnostics(diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	if !s.quiet {
+		return writeDiagnostics(s.stderr, s.o, diags, files)
+	}
+	for _, d := range diag.JSON(diags, files) {
+		m := view.Message{Severity: d.Severity, Summary: d.Summary, Detail: d.Detail}
+		if d.Range != nil {
+			m.Pos = schema.Pos{File: d.Range.Filename, Line: d.Range.Start.Line, Column: d.Range.Start.Column}
+		}
+		s.out.Message(m)
+	}
+	return nil
+}
+
+func writeDiagnostics(w io.Writer, o *options, diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	if err := diag.Text(w, diags, files, o.color(w), width(w)); err != nil || len(diags) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// locate tells where a resource, or an attribute of it, stands.
+func (s *source) locate(addr schema.Addr, path string) view.Place {
+	place := view.Place{Pos: s.result.Pos(addr, path)}
+	if file := s.result.Files[place.Pos.File]; file != nil && place.Pos.Line > 0 {
+		lines := strings.Split(string(file.Bytes), "\n")
+		if place.Pos.Line <= len(lines) {
+			place.Source = lines[place.Pos.Line-1]
+		}
+	}
+	return place
+}
+
+// sensitive reports whether the variable's value must not be written down.
+func (s *source) sensitive(name string) bool {
+	return slices.ContainsFunc(s.result.Variables, func(v config.Variable) bool { return v.Name == name && v.Sensitive })
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/schema"
+)
+
+func newOutput(o *options) *cobra.Command {
+	var asJSON, bare bool
+	cmd := &cobra.Command{
+		Use:   "output [NAME]",
+		Short: "Show the lab's outputs",
+		Long: `Shows the outputs of the lab in the current folder (see -chdir), or one of them. They follow from the files alone, so
+the lab need not be applied. Sensitive ones are shown only by name, -json or -raw.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s := newSession(cmd, o, false)
+			if err := s.load("."); err != nil {
+				return err
+			}
+			switch {
+			case len(args) == 1:
+				return s.showOutput(args[0], asJSON, bare)
+			case bare:
+				return fmt.Errorf("-raw shows one output: say which")
+			case asJSON:
+				return s.showOutputsJSON()
+			}
+			if len(s.lab.Outputs) == 0 {
+				s.note("The lab has no outputs.\n")
+			}
+			for _, output := range s.lab.Outputs {
+				s.note("%s = %s\n", output.Name, shown(output))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	cmd.Flags().BoolVar(&bare, "raw", false, "write one text, number or bool as it is, with no quotes and no line's end")
+	return cmd
+}
+
+func (s *session) showOutputsJSON() error {
+	type value struct {
+		Sensitive bool `json:"sensitive"`
+		Value     any  `json:"value"`
+	}
+	all := map[string]value{}
+	for _, output := range s.lab.Outputs {
+		all[output.Name] = value{output.Sensitive, output.Value}
+	}
+	return s.writeJSON(all)
+}
+
+func (s *session) writeJSON(v any) error {
+	encoder := json.NewEncoder(s.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func (s *session) showOutput(name string, asJSON, bare bool) error {
+	for _, output := range s.lab.Outputs {
+		if output.Name != name {
+			continue
+		}
+		if bare {
+			switch v := output.Value.(type) {
+			case string, bool, float64, int, int64, json.Number:
+				_, err := fmt.Fprint(s.stdout, v)
+				return err
+			}
+			return fmt.Errorf("the output %s is no text, number or bool: use -json", name)
+		}
+		if asJSON {
+			return s.writeJSON(output.Value)
+		}
+		output.Sensitive = false
+		s.note("%s\n", shown(output))
+		return nil
+	}
+	return fmt.Errorf("the lab has no output %s", name)
+}
+
+// shown is an output's value as people read it.
+func shown(o schema.Output) string {
+	if o.Sensitive {
+		return "(sensitive value)"
+	}
+	text, err := json.MarshalIndent(o.Value, "", "  ")
+	if err != nil {
+		return fmt.Sprint(o.Value)
+	}
+	return string(text)
+}
