@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -197,4 +198,13 @@ func detail(t *testing.T, p *plan.Plan, addr, path string) provider.Detail {
 	}
 	t.Fatalf("%s has no detail %s: %+v", addr, path, item.Details)
 	return provider.Detail{}
+}
+
+func readAll(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
