@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"context"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -53,9 +54,25 @@ func (j *job) start(ctx context.Context) error {
 	if err := provider.Step(ctx, "start"); err != nil {
 		return err
 	}
+	w := j.conn.Watch(j.uuid)
+	defer w.Stop()
 	err := j.conn.Domain(daemon.ByUUID(j.uuid), daemon.PowerOn)
+	if err == nil && j.body.MaxMemory > j.body.Memory {
+		// QEMU starts with all of it: what is above memory the guest gives back once its balloon driver is there.
+		return j.waitMemory(ctx, w, j.bootTimeout())
+	}
 	if err == nil {
 		return nil
 	}
 	return &provider.Error{Op: "start domain " + j.body.Name, Err: daemon.Message(err), Detail: j.conn.ConsoleTail(j.body.Name), Hint: daemon.StartHint(err)}
+}
+
+// bootTimeout is how long a guest may take to come up.
+const bootTimeout = 2 * time.Minute
+
+func (j *job) bootTimeout() time.Duration {
+	if t := j.body.Timeouts.Boot; t > 0 {
+		return time.Duration(t * float64(time.Second))
+	}
+	return bootTimeout
 }

@@ -30,7 +30,7 @@ mv "$path.new" "$path"`
 
 // files makes the disks and the seed disc that are not there. made are disks that exist already as part of the domain.
 func (j *job) files(ctx context.Context, made map[string]bool) error {
-	if j.spec.Folder == "" {
+	if j.spec.Folder == "" || !j.lacksFiles(made) {
 		return nil
 	}
 	if err := provider.Step(ctx, "make disks"); err != nil {
@@ -56,6 +56,19 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 		}
 	}
 	return j.seed(ctx)
+}
+
+// lacksFiles reports whether there is a file to make: not where a domain was made whole and has got no further disk.
+func (j *job) lacksFiles(made map[string]bool) bool {
+	if j.have == nil || j.have.Mark.Incomplete || j.now().Meta.Folder == "" {
+		return true
+	}
+	for _, disk := range j.body.Disks {
+		if disk.Source == "" && !made[disk.Name] && !(disk.Name == "root" && j.spec.HasRoot()) {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *job) makeDisk(ctx context.Context, path string, before []string, after ...string) error {

@@ -76,7 +76,13 @@ func (j *job) liveMemory(ctx context.Context, m *machine.Machine) error {
 	}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, settle)
+	return j.waitMemory(ctx, w, settle)
+}
+
+// waitMemory waits until the guest's balloon is where it should be.
+func (j *job) waitMemory(ctx context.Context, w *daemon.Watch, within time.Duration) error {
+	want := machine.KiB(j.body.Memory)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for {
 		now, err := j.balloon()

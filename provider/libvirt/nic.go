@@ -62,7 +62,7 @@ func (j *job) liveNIC(ctx context.Context, m *machine.Machine, nic schema.NIC) e
 			return err
 		}
 	}
-	return j.kernelSide(ctx, card, nic)
+	return j.kernelSide(ctx, card, machine.NICNamed(declaredNICs(j.now()), nic.Name), nic)
 }
 
 func declaredNICs(m *machine.Machine) []schema.NIC {
@@ -89,7 +89,11 @@ func replug(now, want schema.NIC, card *libvirtxml.DomainInterface) bool {
 	if now.Model != model || !strings.EqualFold(now.MAC, want.MAC) {
 		return true
 	}
-	return card.MTU != nil && int(card.MTU.Size) < want.MTU
+	mtu := want.MTU
+	if mtu == 0 {
+		mtu = machine.DefaultMTU
+	}
+	return card.MTU != nil && int(card.MTU.Size) < mtu
 }
 
 // plug attaches a card that the definition has.
@@ -121,7 +125,7 @@ func aliasOfCard(card libvirtxml.DomainInterface) string {
 
 // kernelSide attaches the tap to its bridge and sets its MTU where the kernel has it otherwise, whatever libvirt's XML
 // says: after a bridge was made anew an update of the device reports success and does nothing.
-func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, nic schema.NIC) error {
+func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, was, nic schema.NIC) error {
 	if card.Target == nil || card.Target.Dev == "" {
 		return nil
 	}
@@ -143,8 +147,8 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 		}
 	}
 	mtu := nic.MTU
-	if mtu == 0 && card.MTU != nil {
-		mtu = machine.DefaultMTU // it was declared once
+	if mtu == 0 && was.MTU != 0 { // it is declared no longer: as any other on that bridge
+		mtu = max(machine.DefaultMTU, all[nic.Bridge].MTU)
 	}
 	if mtu == 0 || mtu == now.MTU {
 		return nil

@@ -23,13 +23,14 @@ func devices(s Spec, x *libvirtxml.Domain) error {
 		}
 		list.Interfaces = append(list.Interfaces, card)
 	}
-	list.Controllers = controllers(d)
+	list.Controllers = controllers(d, list)
 	if err := characters(s, list); err != nil {
 		return err
 	}
 	graphics(d, list)
-	list.MemBalloon = &libvirtxml.DomainMemBalloon{Model: "virtio"}
+	list.MemBalloon = &libvirtxml.DomainMemBalloon{Model: "virtio", Address: onBoard(d, balloonSlot)}
 	list.RNGs = []libvirtxml.DomainRNG{rng(d)}
+	list.RNGs[0].Address = onBoard(d, rngSlot)
 	if d.TPM != nil {
 		list.TPMs = []libvirtxml.DomainTPM{tpm(d.TPM)}
 	}
@@ -87,19 +88,52 @@ func NIC(n schema.NIC) (libvirtxml.DomainInterface, error) {
 	return card, nil
 }
 
-// controllers are spare PCI Express slots, and no USB where nothing is on it: every controller costs boot time.
-func controllers(d *schema.Domain) []libvirtxml.DomainController {
+// Slots on a q35's board for what never changes while the machine runs. Cards there need no port of their own, and every
+// port costs boot time.
+const (
+	serialSlot  = 0x1c
+	balloonSlot = 0x1d
+	rngSlot     = 0x1e
+)
+
+// onBoard is a slot on the board of a q35; on other machines libvirt chooses.
+func onBoard(d *schema.Domain, slot uint) *libvirtxml.DomainAddress {
+	if !isQ35(d) {
+		return nil
+	}
+	return &libvirtxml.DomainAddress{PCI: &libvirtxml.DomainAddressPCI{
+		Domain: index(0), Bus: index(0), Slot: &slot, Function: index(0)}}
+}
+
+// controllers are PCI Express ports for the cards and disks that there are and some spare ones, the bus of the serial
+// channels, and no USB where nothing is on it.
+func controllers(d *schema.Domain, list *libvirtxml.DomainDeviceList) []libvirtxml.DomainController {
 	var out []libvirtxml.DomainController
 	if isQ35(d) {
 		out = append(out, libvirtxml.DomainController{Type: "pci", Index: index(0), Model: "pcie-root"})
-		for i := range spareRootPorts + len(d.Interfaces) {
+		for i := range spareRootPorts + plugged(d, list) {
 			out = append(out, libvirtxml.DomainController{Type: "pci", Index: index(i + 1), Model: "pcie-root-port"})
 		}
 	}
+	out = append(out, libvirtxml.DomainController{Type: "virtio-serial", Index: index(0), Address: onBoard(d, serialSlot)})
 	if usesUSB(d) {
 		return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: "qemu-xhci"})
 	}
 	return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: "none"})
+}
+
+// plugged is how many ports the domain's devices take.
+func plugged(d *schema.Domain, list *libvirtxml.DomainDeviceList) int {
+	n := len(list.Interfaces) + len(d.Graphics) + len(d.Filesystems) + len(d.HostDevs)
+	for _, disk := range list.Disks {
+		if disk.Target.Bus == "virtio" {
+			n++
+		}
+	}
+	if usesUSB(d) {
+		n++
+	}
+	return n
 }
 
 func usesUSB(d *schema.Domain) bool {

@@ -37,13 +37,14 @@ func mergeFragment(x *libvirtxml.Domain, fragment string) error {
 			return fmt.Errorf("xml: libvirt's domain XML has no %s, or not with that content", path)
 		}
 	}
-	name, uuid, meta := x.Name, x.UUID, x.Metadata
+	name, uuid, mark := x.Name, x.UUID, x.Metadata.XML
 	if err := x.Unmarshal(text); err != nil {
 		return fmt.Errorf("xml: %w", err)
 	}
 	x.Name, x.UUID = name, uuid // the identity is the lab's
-	if alone.Metadata != nil && meta != nil {
-		x.Metadata.XML = meta.XML + alone.Metadata.XML
+	x.Metadata.XML = mark
+	if alone.Metadata != nil {
+		x.Metadata.XML += alone.Metadata.XML
 	}
 	return nil
 }

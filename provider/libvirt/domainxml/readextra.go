@@ -1,6 +1,9 @@
 package domainxml
 
 import (
+	"fmt"
+	"net"
+	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -174,6 +177,27 @@ func readHostDev(dev libvirtxml.DomainHostdev, was []schema.HostDev, at int) sch
 	case dev.SubsysUSB != nil && dev.SubsysUSB.Source != nil:
 		if source := dev.SubsysUSB.Source; source.Vendor != nil && source.Product != nil {
 			out.USB = strings.TrimPrefix(source.Vendor.ID, "0x") + ":" + strings.TrimPrefix(source.Product.ID, "0x")
+		}
+	}
+	return out
+}
+
+// Screens are the addresses at which a running domain's screens can be reached.
+func Screens(list []libvirtxml.DomainGraphic) []string {
+	var out []string
+	for i, g := range readGraphics(list, nil) {
+		port := 0
+		switch {
+		case list[i].VNC != nil:
+			port = list[i].VNC.Port
+		case list[i].Spice != nil:
+			port = list[i].Spice.Port
+		}
+		if g.Listen == "" {
+			g.Listen = "127.0.0.1"
+		}
+		if port > 0 {
+			out = append(out, fmt.Sprintf("%s://%s", g.Type, net.JoinHostPort(g.Listen, strconv.Itoa(port))))
 		}
 	}
 	return out

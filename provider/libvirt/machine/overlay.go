@@ -38,9 +38,9 @@ func (m *Machine) seeKernel(live *schema.Domain) {
 // DefaultMTU is Ethernet's.
 const DefaultMTU = 1500
 
-// kernelMTU is the MTU that counts: the tap's own, unless none was declared and it is as any other.
+// kernelMTU is the MTU that counts: the tap's own, unless none is declared and it is as any other: then libvirt takes the bridge's.
 func kernelMTU(xml, kernel, declared int) int {
-	if declared == 0 && (kernel == DefaultMTU || xml == 0) {
+	if declared == 0 && (kernel >= DefaultMTU || xml == 0) {
 		return 0
 	}
 	return kernel
