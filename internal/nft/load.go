@@ -76,7 +76,7 @@ func List(ctx context.Context, h host.Host) (Ruleset, string, error) {
 // scratchScript loads standard input in the network namespace that it is run in and lists it back. The links named as
 // arguments are made first, since rules may name them (`iif`, devices of a flowtable or an ingress chain).
 const scratchScript = `for link; do
-	ip link add "$link" type dummy 2>/dev/null || ip link add "$link" type veth 2>/dev/null || ip link add "$link" type bridge || exit 1
+	ip link add name "$link" type dummy 2>/dev/null || ip link add name "$link" type veth 2>/dev/null || ip link add name "$link" type bridge || exit 1
 done
 nft -f - && exec nft -s list ruleset`
 

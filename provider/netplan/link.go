@@ -242,6 +242,9 @@ func (r *ipRoute) route() KernelRoute {
 		To: r.Dst, Via: r.Gateway, Interface: r.Dev, Metric: r.Metric, Table: number(r.Table), Source: r.Source,
 		OnLink: slices.Contains(r.Flags, "onlink"), Type: r.Type,
 	}}
+	if r.Protocol == nil { // ip leaves out what it would give a route itself
+		route.Protocol = protoBoot
+	}
 	if route.Via == "" {
 		route.Via = r.Via.Host
 	}

@@ -172,7 +172,6 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 		{"address added", "addresses", "ip addr add 10.77.0.1/24 dev br0"},
 		{"stp", "stp", "ip link set br0 type bridge stp_state 1"},
 		{"mtu", "mtu", "ip link set br0 mtu 1300"},
-		{"port", "interfaces", "ip link set port0 nomaster"},
 		{"cost", "path_cost.port0", "ip link set port0 type bridge_slave cost 7"},
 		{"port priority", "port_priority.port0", "ip link set port0 type bridge_slave priority 3"},
 		{"route deleted", "route", "ip route del 10.50.0.0/16"},

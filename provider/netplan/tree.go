@@ -1,12 +1,9 @@
 package netplan
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -60,28 +57,17 @@ func labOf(file string) string {
 
 // readTree reads every netplan file below root in one go, over whatever way the host is reached.
 func readTree(ctx context.Context, h host.Host, root string) (*tree, error) {
-	script := `cd "$0" && set -- && for f in ` + strings.Join(folders[:], "/*.yaml ") + `/*.yaml; do
-		if [ -f "$f" ]; then set -- "$@" "$f"; fi; done
-		if [ $# -gt 0 ]; then exec tar -chf - -- "$@"; fi`
-	out, err := h.Run(ctx, host.Cmd("sh", "-c", script, root))
+	var patterns []string
+	for _, folder := range folders {
+		patterns = append(patterns, folder+"/*"+suffix)
+	}
+	files, err := host.ReadFiles(ctx, h, root, patterns...)
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]*file{}
-	for archive := tar.NewReader(bytes.NewReader(out.Stdout)); ; {
-		head, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read netplan's files: %w", err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", head.Name, err)
-		}
-		// tar lists the folders in our order, so a later folder's file takes the earlier one's place, as in netplan.
-		found[path.Base(head.Name)] = parseFile(path.Join(root, head.Name), text)
+	for _, f := range files { // a later folder's file takes the place of an earlier one's, as in netplan
+		found[path.Base(f.Path)] = parseFile(f.Path, f.Data)
 	}
 	t := &tree{}
 	for _, f := range found {
