@@ -41,7 +41,7 @@ var rooms = []room{
 	{"cmd/labctl", []string{"*"}, "it wires everything together"},
 	{
 		"cmd/labctl-guest",
-		[]string{"schema", "internal/guest", "internal/helper", "internal/host", "internal/probe/wire"},
+		[]string{"schema", "internal/guest", "internal/helper", "internal/host", "internal/probe/inside"},
 		"the helper goes into guests of a few megabytes and must build without cgo",
 	},
 	{"schema/config", []string{"schema"}, "the language knows no provider's interface"},
@@ -63,7 +63,7 @@ var rooms = []room{
 	{"internal/helper", []string{"schema", "internal/nft"}, "the helper's protocol goes into small guests"},
 	{
 		"internal/guest",
-		[]string{"schema", "internal/host", "internal/nft", "internal/helper", "internal/natflow"},
+		[]string{"schema", "internal/host", "internal/nft", "internal/helper", "internal/natflow", "internal/guest"},
 		"it goes into small guests, and a guest knows nothing of plans",
 	},
 	{"internal/sandbox", []string{"internal/host"}, "a throwaway host knows nothing of labs"},

@@ -35,12 +35,12 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 		kept.Guest = guest
 		kept.First = &helper.FirstBoot{Packages: guest.Packages, UserData: guest.UserData, SSH: guest.SSH}
 	}
-	t := &task{System: s, ctx: ctx, want: kept.Guest, kept: kept, keep: kept}
+	t := s.task(ctx, kept.Guest, kept)
 	if err := t.remember(kept.Mark); err != nil {
-		t.problem("", err)
+		t.Problem("", err)
 	}
 	t.apply()
-	return helper.Response{Protocol: helper.Protocol, Mark: kept.Mark, Changed: t.changed, Problems: t.problems}, nil
+	return helper.Response{Protocol: helper.Protocol, Mark: kept.Mark, Changed: t.Changed, Problems: t.Problems}, nil
 }
 
 // seed reads the guest's configuration off the seed disc.

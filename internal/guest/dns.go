@@ -102,7 +102,7 @@ func (t *task) applyDNS() error {
 	if err := t.write(t.ctx, resolvPath, out.String(), 0o644); err != nil {
 		return err
 	}
-	t.did("write %s", resolvPath)
+	t.Did("write %s", resolvPath)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (t *task) applyResolved() error {
 	if err := t.write(t.ctx, resolvedPath, out, 0o644); err != nil {
 		return err
 	}
-	t.did("write %s", resolvedPath)
+	t.Did("write %s", resolvedPath)
 	// Restarted, for systemd-resolved reads its files only when it starts.
 	_, err = t.Host.Run(t.ctx, host.Cmd("systemctl", "try-restart", "systemd-resolved.service"))
 	return err

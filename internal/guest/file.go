@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/labctl/labctl/internal/guest/note"
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/schema"
 )
@@ -32,7 +33,7 @@ func (t *task) original(path string) (helper.Original, error) {
 		return helper.Original{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return helper.Original{}, refuse("%s is there and is no regular file", path)
+		return helper.Original{}, note.Refuse("%s is there and is no regular file", path)
 	}
 	content, err := os.ReadFile(t.path(path))
 	if err != nil {
@@ -69,7 +70,7 @@ func ownerIDs(text string) (uid, gid int, err error) {
 	if err != nil {
 		if u, err = user.LookupId(name); err != nil {
 			if uid, err = strconv.Atoi(name); err != nil {
-				return 0, 0, refuse("this guest has no user %q", name)
+				return 0, 0, note.Refuse("this guest has no user %q", name)
 			}
 			u = &user.User{Uid: name, Gid: name}
 		}
@@ -85,7 +86,7 @@ func ownerIDs(text string) (uid, gid int, err error) {
 		return 0, 0, err
 	}
 	if gid, err = strconv.Atoi(gidText); err != nil {
-		return 0, 0, refuse("this guest has no group %q", group)
+		return 0, 0, note.Refuse("this guest has no group %q", group)
 	}
 	return uid, gid, nil
 }
@@ -94,7 +95,7 @@ func ownerIDs(text string) (uid, gid int, err error) {
 func mode(text string) (fs.FileMode, error) {
 	bits, err := strconv.ParseUint(text, 8, 16)
 	if err != nil || bits > 0o7777 {
-		return 0, refuse("mode %q is no octal mode such as 0644", text)
+		return 0, note.Refuse("mode %q is no octal mode such as 0644", text)
 	}
 	out := fs.FileMode(bits & 0o777)
 	for bit, flag := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
@@ -117,7 +118,7 @@ func (t *task) observeFiles() {
 	for _, want := range t.want.Files {
 		is, err := t.original(want.Path)
 		if err != nil {
-			t.problem(fileAt(want.Path), err)
+			t.Problem(fileAt(want.Path), err)
 			continue
 		}
 		if is.There {
@@ -173,10 +174,10 @@ func (t *task) filesBefore() map[string]helper.Original {
 
 func (t *task) applyFiles() {
 	for _, want := range t.want.Files {
-		t.problem(fileAt(want.Path), t.applyFile(want))
+		t.Problem(fileAt(want.Path), t.applyFile(want))
 	}
 	for _, path := range t.releasedFiles() {
-		t.problem(fileAt(path), t.restore(path, t.kept.Before.Files[path]))
+		t.Problem(fileAt(path), t.restore(path, t.kept.Before.Files[path]))
 	}
 }
 
@@ -207,7 +208,7 @@ func (t *task) applyFile(want schema.File) error {
 	if err := os.Chmod(t.path(want.Path), bits); err != nil { // after chown, which clears set-user-ID
 		return err
 	}
-	t.did("write file %s", want.Path)
+	t.Did("write file %s", want.Path)
 	return nil
 }
 
@@ -221,7 +222,7 @@ func (t *task) restore(path string, was helper.Original) error {
 	if err := t.Host.Remove(t.ctx, t.path(path)); err != nil {
 		return err
 	}
-	t.did("remove file %s", path)
+	t.Did("remove file %s", path)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (t *task) applyHostname() error {
 	if err := syscall.Sethostname([]byte(t.want.Hostname)); err != nil {
 		return fmt.Errorf("set to %s: %w", t.want.Hostname, err)
 	}
-	t.did("set hostname to %s", t.want.Hostname)
+	t.Did("set hostname to %s", t.want.Hostname)
 	return nil
 }
 
@@ -111,6 +111,6 @@ func (t *task) applyHosts() error {
 	if err := t.write(t.ctx, hostsPath, text, 0o644); err != nil {
 		return err
 	}
-	t.did("write %s", hostsPath)
+	t.Did("write %s", hostsPath)
 	return nil
 }

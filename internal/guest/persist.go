@@ -29,7 +29,7 @@ func (t *task) isKept(mark string) bool {
 // first, so that a guest that stops in the middle comes up as wanted.
 func (t *task) remember(mark string) error {
 	t.keep.Mark, t.keep.Guest = mark, helper.Essence(t.want)
-	t.keep.Before = helper.Before{MTU: t.mtuBefore(), Sysctl: t.sysctlBefore(), Files: t.filesBefore()}
+	t.keep.Before = helper.Before{MTU: t.network.MTUBefore(), Sysctl: t.sysctlBefore(), Files: t.filesBefore()}
 	return t.writePersist()
 }
 
@@ -45,6 +45,7 @@ func (t *task) forget() error {
 		return err
 	}
 	t.kept = t.keep
+	t.network.Kept, t.network.Before, t.rules.Kept = t.kept.Guest, t.kept.Before.MTU, t.kept.Guest
 	return nil
 }
 
@@ -74,5 +75,5 @@ func sameJSON(a, b any) bool {
 
 // converged reports whether what is there is what is wanted.
 func (t *task) converged() bool {
-	return len(t.rules.differences) == 0 && sameJSON(helper.Essence(t.have), helper.Essence(t.want))
+	return len(t.rules.Differences) == 0 && sameJSON(helper.Essence(t.have), helper.Essence(t.want))
 }

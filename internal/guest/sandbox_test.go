@@ -156,7 +156,9 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 		"address gone": {[]string{"ip", "addr", "del", "10.0.0.2/24", "dev", "eth1"},
 			func(h *schema.Guest) bool { return slices.Equal(h.Interfaces[1].Addresses, []string{"10.0.0.1/24"}) }, 1},
 		"first address gone": {[]string{"ip", "addr", "del", "10.0.0.1/24", "dev", "eth1"}, // the second and a route go with it
-			func(h *schema.Guest) bool { return h.Interfaces[1].Addresses == nil && len(h.Routes) == len(g.Routes)-1 }, 3},
+			func(h *schema.Guest) bool {
+				return h.Interfaces[1].Addresses == nil && len(h.Routes) == len(g.Routes)-1
+			}, 3},
 		"address more": {[]string{"ip", "addr", "add", "10.7.0.1/24", "dev", "eth0"},
 			func(h *schema.Guest) bool { return slices.Contains(h.Interfaces[0].Addresses, "10.7.0.1/24") }, 1},
 		"route gone": {[]string{"ip", "route", "del", "10.9.0.0/16"},

@@ -9,12 +9,13 @@ package guest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/labctl/labctl/internal/guest/network"
+	"github.com/labctl/labctl/internal/guest/note"
+	"github.com/labctl/labctl/internal/guest/ruleset"
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/schema"
@@ -31,15 +32,14 @@ type System struct {
 // task is one snapshot, converge or boot under way.
 type task struct {
 	System
-	ctx      context.Context
-	want     *schema.Guest
-	kept     helper.Persist // as read at the start; its Guest is never nil
-	keep     helper.Persist // as it will be written
-	have     *schema.Guest
-	rules    ruleState
-	changed  []string
-	flows    int
-	problems []helper.Problem
+	*note.Report
+	ctx     context.Context
+	want    *schema.Guest
+	kept    helper.Persist // as read at the start; its Guest is never nil
+	keep    helper.Persist // as it will be written
+	have    *schema.Guest
+	network *network.Network
+	rules   *ruleset.Rules
 }
 
 func (s System) begin(ctx context.Context, want *schema.Guest) (*task, error) {
@@ -47,35 +47,23 @@ func (s System) begin(ctx context.Context, want *schema.Guest) (*task, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.task(ctx, want, kept), nil
+}
+
+func (s System) task(ctx context.Context, want *schema.Guest, kept helper.Persist) *task {
 	if kept.Guest == nil {
 		kept.Guest = &schema.Guest{}
 	}
-	return &task{System: s, ctx: ctx, want: want, kept: kept, keep: kept}, nil
-}
-
-// did notes a change that was made.
-func (t *task) did(format string, args ...any) {
-	t.changed = append(t.changed, fmt.Sprintf(format, args...))
-}
-
-// problem notes what could not be done; the task goes on with the rest.
-func (t *task) problem(path string, err error) {
-	if err == nil {
-		return
+	report := &note.Report{}
+	return &task{
+		System: s, Report: report, ctx: ctx, want: want, kept: kept, keep: kept,
+		network: &network.Network{Report: report, Want: want, Kept: kept.Guest, Before: kept.Before.MTU},
+		rules:   &ruleset.Rules{Report: report, Host: s.Host, Note: s.path(rulesetNote), Want: want, Kept: kept.Guest},
 	}
-	p := helper.Problem{Code: helper.Broken, Path: path, Message: err.Error()}
-	if refused, ok := errors.AsType[refusedError](err); ok {
-		p.Code, p.Message = helper.Refused, refused.Error()
-	}
-	t.problems = append(t.problems, p)
 }
 
-// refusedError is a declaration that cannot be carried out as it is.
-type refusedError string
-
-func (e refusedError) Error() string { return string(e) }
-
-func refuse(format string, args ...any) error { return refusedError(fmt.Sprintf(format, args...)) }
+// rulesetNote is what is known of the live ruleset until the next boot.
+const rulesetNote = helper.RunDir + "/ruleset.json"
 
 func (s System) path(name string) string { return filepath.Join(s.Root, name) }
 
@@ -115,21 +103,21 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 		return broken(err)
 	}
 	t.observe()
-	if len(t.problems) == 0 && t.isKept(request.Mark) && t.converged() {
+	if len(t.Problems) == 0 && t.isKept(request.Mark) && t.converged() {
 		return t.response(request)
 	}
 	if err := t.remember(request.Mark); err != nil {
 		return broken(err)
 	}
-	t.problems = nil
+	t.Problems = nil
 	t.apply()
-	if len(t.problems) == 0 {
-		t.problem("", t.forget())
+	if len(t.Problems) == 0 {
+		t.Problem("", t.forget())
 	}
-	if len(t.changed) > 0 {
-		found := t.problems
+	if len(t.Changed) > 0 {
+		found := t.Problems
 		t.observe()
-		t.problems = append(found, t.problems...)
+		t.Problems = append(found, t.Problems...)
 	}
 	return t.response(request)
 }
@@ -138,39 +126,34 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 func (t *task) observe() {
 	have := *t.want
 	t.have = &have
-	t.problem("interface", t.observeLinks())
-	t.problem("route", t.observeRoutes())
+	t.network.Observe(t.have)
 	t.observeSysctl()
-	t.problem("hostname", t.observeHostname())
-	t.problem("hosts", t.observeHosts())
-	t.problem("nameservers", t.observeDNS())
+	t.Problem("hostname", t.observeHostname())
+	t.Problem("hosts", t.observeHosts())
+	t.Problem("nameservers", t.observeDNS())
 	t.observeFiles()
-	t.observeRules()
+	t.rules.Observe(t.ctx, t.have)
 }
 
 // apply makes what is there what is wanted. Rules come before addresses so that a firewall is never late.
 func (t *task) apply() {
-	t.applyNames()
+	t.network.ApplyNames()
 	t.applyFiles()
-	t.problem("hostname", t.applyHostname())
-	t.problem("hosts", t.applyHosts())
-	t.applyRules()
+	t.Problem("hostname", t.applyHostname())
+	t.Problem("hosts", t.applyHosts())
+	t.rules.Apply(t.ctx)
 	t.applySysctl()
-	t.applyLinks()
-	t.applyRoutes()
-	t.problem("nameservers", t.applyDNS())
+	t.network.Apply()
+	t.Problem("nameservers", t.applyDNS())
 }
 
 func (t *task) response(request helper.Request) helper.Response {
 	return helper.Response{
-		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(request.Mark), Rules: t.rules.differences,
-		Changed: t.changed, Flows: t.flows, NAT: t.kept.Guest.NAT, FirstBoot: t.keep.First, Problems: t.problems,
+		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(request.Mark), Rules: t.rules.Differences,
+		Changed: t.Changed, Flows: t.rules.Flows, NAT: t.kept.Guest.NAT, FirstBoot: t.keep.First, Problems: t.Problems,
 	}
 }
 
 func broken(err error) helper.Response {
 	return helper.Response{Protocol: helper.Protocol, Problems: []helper.Problem{{Code: helper.Broken, Message: err.Error()}}}
 }
-
-// fields makes runs of white space one space, as sysctls with several values print them in one way or the other.
-func fields(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -1,4 +1,4 @@
-package guest
+package network
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ func observeImpair(have *schema.GuestInterface, want schema.GuestInterface, link
 	return nil
 }
 
-func (t *task) applyImpair(link netlink.Link, want schema.GuestInterface) error {
+func (n *Network) applyImpair(link netlink.Link, want schema.GuestInterface) error {
 	live, err := netemOf(link)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (t *task) applyImpair(link netlink.Link, want schema.GuestInterface) error 
 		if err := netlink.QdiscDel(live); err != nil {
 			return fmt.Errorf("remove the impairment: %w", err)
 		}
-		t.did("stop impairing %s", want.Name)
+		n.Did("stop impairing %s", want.Name)
 		return nil
 	}
 	wanted := netem(link, want.Impair)
@@ -85,6 +85,6 @@ func (t *task) applyImpair(link netlink.Link, want schema.GuestInterface) error 
 	if err := netlink.QdiscReplace(wanted); err != nil {
 		return fmt.Errorf("impair: %w", err)
 	}
-	t.did("impair %s", want.Name)
+	n.Did("impair %s", want.Name)
 	return nil
 }

@@ -1,8 +1,11 @@
-package guest
+package ruleset
 
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/nft"
 )
 
@@ -66,21 +70,30 @@ func (s stale) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 	return s.source && source || s.destination && destination
 }
 
-// dropFlows removes the connection tracking entries that the change of rules made stale, and only those: they would go on
-// in the old translation as long as packets pass.
-func (t *task) dropFlows() {
-	s := staleBy(t.rules.differences)
+// dropFlows removes the connection tracking entries that the change made stale, and only those: they would go on in the old
+// translation as long as packets pass. Where the declared NAT changed it says which; otherwise the changed rules do.
+func (r *Rules) dropFlows() {
+	if !reflect.DeepEqual(r.Kept.NAT, r.Want.NAT) {
+		dropped, err := natflow.Drop(r.Kept.NAT, r.Want.NAT)
+		r.Problem("nat", err)
+		for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+			r.Flows += dropped[reason]
+			r.Did("remove %d flows: %s", dropped[reason], reason)
+		}
+		return
+	}
+	s := staleBy(r.Differences)
 	if s == (stale{}) {
 		return
 	}
 	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
 		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, s)
-		t.flows += int(n)
+		r.Flows += int(n)
 		if err != nil && !errors.Is(err, syscall.ENOENT) {
-			t.problem("nat", fmt.Errorf("remove the flows of the old translation: %w", err))
+			r.Problem("nat", fmt.Errorf("remove the flows of the old translation: %w", err))
 		}
 	}
-	if t.flows > 0 {
-		t.did("remove %d flows of the old translation", t.flows)
+	if r.Flows > 0 {
+		r.Did("remove %d flows of the old translation", r.Flows)
 	}
 }

@@ -1,4 +1,4 @@
-package guest
+package network
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/labctl/labctl/internal/guest/note"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -89,17 +90,17 @@ func pathOf(r netlink.Route) path {
 }
 
 // pathOfWant is what the kernel will show for a declared route.
-func (t *task) pathOfWant(r schema.Route, links map[string]int) (path, error) {
+func (n *Network) pathOfWant(r schema.Route, links map[string]int) (path, error) {
 	p := path{key: pathKey{table: r.Table, metric: r.Metric}}
 	kind, ok := routeTypes[r.Type]
 	if !ok {
-		return p, refuse("%q is no type of route", r.Type)
+		return p, note.Refuse("%q is no type of route", r.Type)
 	}
 	p.value.kind = kind
 	var err error
 	if r.Via != "" {
 		if p.value.via, err = netip.ParseAddr(r.Via); err != nil {
-			return p, refuse("via: %q is no address", r.Via)
+			return p, note.Refuse("via: %q is no address", r.Via)
 		}
 	}
 	if p.key.to, err = target(r, p.value.via); err != nil {
@@ -113,13 +114,13 @@ func (t *task) pathOfWant(r schema.Route, links map[string]int) (path, error) {
 	}
 	if r.Source != "" {
 		if p.value.source, err = netip.ParseAddr(r.Source); err != nil {
-			return p, refuse("source: %q is no address", r.Source)
+			return p, note.Refuse("source: %q is no address", r.Source)
 		}
 	}
 	if kind != unix.RTN_UNICAST {
 		return p, nil
 	}
-	out, err := t.way(r, p.value.via)
+	out, err := n.way(r, p.value.via)
 	if err != nil {
 		return p, err
 	}
@@ -143,15 +144,15 @@ func target(r schema.Route, via netip.Addr) (netip.Prefix, error) {
 	}
 	prefix, err := netip.ParsePrefix(r.To)
 	if err != nil {
-		return prefix, refuse("%q is neither default, default6 nor a prefix", r.To)
+		return prefix, note.Refuse("%q is neither default, default6 nor a prefix", r.To)
 	}
 	return prefix.Masked(), nil
 }
 
 // way is the interface that a route leaves by: the declared one, else the one in whose subnet the gateway is, else the only
 // one.
-func (t *task) way(r schema.Route, via netip.Addr) (schema.GuestInterface, error) {
-	for _, i := range t.want.Interfaces {
+func (n *Network) way(r schema.Route, via netip.Addr) (schema.GuestInterface, error) {
+	for _, i := range n.Want.Interfaces {
 		if i.Name == r.Interface || r.Interface == "" && via.IsValid() && covers(i, via) {
 			return i, nil
 		}
@@ -159,10 +160,10 @@ func (t *task) way(r schema.Route, via netip.Addr) (schema.GuestInterface, error
 	switch {
 	case r.Interface != "": // one that the lab does not configure
 		return schema.GuestInterface{Name: r.Interface, ConnectedRoute: true}, nil
-	case len(t.want.Interfaces) == 1:
-		return t.want.Interfaces[0], nil
+	case len(n.Want.Interfaces) == 1:
+		return n.Want.Interfaces[0], nil
 	}
-	return schema.GuestInterface{}, refuse("no interface has an address in the subnet of %s: name the interface", r.Via)
+	return schema.GuestInterface{}, note.Refuse("no interface has an address in the subnet of %s: name the interface", r.Via)
 }
 
 func covers(i schema.GuestInterface, ip netip.Addr) bool {
@@ -176,13 +177,13 @@ func covers(i schema.GuestInterface, ip netip.Addr) bool {
 
 // owned reports whether a route is the lab's to keep or remove: one that somebody has set, and not the kernel or a daemon,
 // on a declared interface, or leading nowhere in a table that the lab uses.
-func (t *task) owned(r netlink.Route, declared map[int]bool) bool {
+func (n *Network) owned(r netlink.Route, declared map[int]bool) bool {
 	if r.Protocol != unix.RTPROT_STATIC && r.Protocol != unix.RTPROT_BOOT || r.Table == unix.RT_TABLE_LOCAL {
 		return false
 	}
 	if r.Type != unix.RTN_UNICAST {
 		inTable := func(w schema.Route) bool { return w.Table == r.Table }
-		return r.Table == unix.RT_TABLE_MAIN || slices.ContainsFunc(t.want.Routes, inTable) || slices.ContainsFunc(t.kept.Guest.Routes, inTable)
+		return r.Table == unix.RT_TABLE_MAIN || slices.ContainsFunc(n.Want.Routes, inTable) || slices.ContainsFunc(n.Kept.Routes, inTable)
 	}
 	for _, hop := range r.MultiPath {
 		if declared[hop.LinkIndex] {
@@ -193,14 +194,14 @@ func (t *task) owned(r netlink.Route, declared map[int]bool) bool {
 }
 
 // ownRoutes are the live routes that are the lab's, with the indexes of all links by name and back.
-func (t *task) ownRoutes() (routes []netlink.Route, byName map[string]int, byIndex map[int]string, err error) {
+func (n *Network) ownRoutes() (routes []netlink.Route, byName map[string]int, byIndex map[int]string, err error) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("list links: %w", err)
 	}
 	byName, byIndex = map[string]int{}, map[int]string{}
 	macs := map[string]bool{}
-	for _, i := range t.want.Interfaces {
+	for _, i := range n.Want.Interfaces {
 		macs[strings.ToLower(i.MAC)] = true
 	}
 	declared := map[int]bool{}
@@ -214,16 +215,16 @@ func (t *task) ownRoutes() (routes []netlink.Route, byName map[string]int, byInd
 		return nil, nil, nil, err
 	}
 	for _, r := range all {
-		if t.owned(r, declared) {
+		if n.owned(r, declared) {
 			routes = append(routes, r)
 		}
 	}
 	return routes, byName, byIndex, nil
 }
 
-func (t *task) observeRoutes() error {
-	t.have.Routes = nil
-	live, byName, byIndex, err := t.ownRoutes()
+func (n *Network) observeRoutes() error {
+	n.have.Routes = nil
+	live, byName, byIndex, err := n.ownRoutes()
 	if err != nil {
 		return err
 	}
@@ -233,10 +234,10 @@ func (t *task) observeRoutes() error {
 		left[p.key] = p.value
 	}
 	var errs []error
-	for _, want := range t.want.Routes {
-		p, err := t.pathOfWant(want, byName)
+	for _, want := range n.Want.Routes {
+		p, err := n.pathOfWant(want, byName)
 		if err != nil {
-			if _, refused := errors.AsType[refusedError](err); refused {
+			if _, refused := errors.AsType[note.Refused](err); refused {
 				errs = append(errs, err)
 			}
 			continue // its interface is not there, and so neither is the route
@@ -247,15 +248,15 @@ func (t *task) observeRoutes() error {
 		}
 		delete(left, p.key)
 		if value == p.value {
-			t.have.Routes = append(t.have.Routes, want)
+			n.have.Routes = append(n.have.Routes, want)
 		} else {
-			t.have.Routes = append(t.have.Routes, spell(path{p.key, value}, want, byIndex))
+			n.have.Routes = append(n.have.Routes, spell(path{p.key, value}, want, byIndex))
 		}
 	}
 	for _, r := range live {
 		p := pathOf(r)
 		if value, extra := left[p.key]; extra {
-			t.have.Routes = append(t.have.Routes, spell(path{p.key, value}, schema.Route{Interface: "?"}, byIndex))
+			n.have.Routes = append(n.have.Routes, spell(path{p.key, value}, schema.Route{Interface: "?"}, byIndex))
 			delete(left, p.key)
 		}
 	}
@@ -301,10 +302,10 @@ func spell(p path, like schema.Route, names map[int]string) schema.Route {
 	return out
 }
 
-func (t *task) applyRoutes() {
-	live, byName, _, err := t.ownRoutes()
+func (n *Network) applyRoutes() {
+	live, byName, _, err := n.ownRoutes()
 	if err != nil {
-		t.problem("route", err)
+		n.Problem("route", err)
 		return
 	}
 	there := map[pathKey]pathValue{}
@@ -313,11 +314,11 @@ func (t *task) applyRoutes() {
 		there[p.key] = p.value
 	}
 	wanted := map[pathKey]bool{}
-	for _, want := range orderRoutes(t.want.Routes) {
+	for _, want := range orderRoutes(n.Want.Routes) {
 		at := fmt.Sprintf("route[%q]", want.To)
-		p, err := t.pathOfWant(want, byName)
+		p, err := n.pathOfWant(want, byName)
 		if err != nil {
-			t.problem(at, err)
+			n.Problem(at, err)
 			continue
 		}
 		wanted[p.key] = true
@@ -325,20 +326,20 @@ func (t *task) applyRoutes() {
 			continue
 		}
 		if err := netlink.RouteReplace(p.netlink()); err != nil {
-			t.problem(at, fmt.Errorf("set route: %w", err))
+			n.Problem(at, fmt.Errorf("set route: %w", err))
 			continue
 		}
-		t.did("set route %s", describe(want))
+		n.Did("set route %s", describe(want))
 	}
 	for _, r := range live {
 		if wanted[pathOf(r).key] {
 			continue
 		}
 		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
-			t.problem(fmt.Sprintf("route[%q]", destination(r)), fmt.Errorf("remove route: %w", err))
+			n.Problem(fmt.Sprintf("route[%q]", destination(r)), fmt.Errorf("remove route: %w", err))
 			continue
 		}
-		t.did("remove route %s", destination(r))
+		n.Did("remove route %s", destination(r))
 	}
 }
 

@@ -5,27 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/internal/guest/note"
+	"github.com/labctl/labctl/internal/guest/sysctl"
 )
-
-// sysctlPath is the file of a setting below /proc/sys. Dots part the words as with sysctl(8); a dot in an interface's name is
-// written as a slash.
-func sysctlPath(key string) string {
-	return strings.NewReplacer(".", "/", "/", ".").Replace(key)
-}
-
-func readSysctl(path string) (string, error) {
-	text, err := os.ReadFile("/proc/sys/" + path)
-	return fields(string(text)), err
-}
-
-func writeSysctl(path, value string) error {
-	return os.WriteFile("/proc/sys/"+path, []byte(value), 0o644)
-}
 
 // setting is one sysctl that forwarding stands for.
 type setting struct{ path, value string }
@@ -39,7 +24,7 @@ func (t *task) forwarding() []setting {
 	out := []setting{{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}}
 	declared := map[string]bool{}
 	for key := range t.want.Sysctl {
-		declared[sysctlPath(key)] = true
+		declared[sysctl.Path(key)] = true
 	}
 	names := []string{"all", "default"}
 	for _, i := range t.want.Interfaces {
@@ -56,7 +41,7 @@ func (t *task) forwarding() []setting {
 func (t *task) observeSysctl() {
 	t.have.Forwarding = t.want.Forwarding
 	for _, s := range t.forwarding() {
-		if value, err := readSysctl(s.path); err == nil && value != s.value {
+		if value, err := sysctl.Read(s.path); err == nil && value != s.value {
 			t.have.Forwarding = !t.want.Forwarding
 		}
 	}
@@ -68,19 +53,19 @@ func (t *task) observeSysctl() {
 		t.have.Sysctl[key] = value
 	}
 	for key, want := range t.want.Sysctl {
-		value, err := readSysctl(sysctlPath(key))
+		value, err := sysctl.Read(sysctl.Path(key))
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // missing from what is there
 		case err != nil:
-			t.problem(sysctlAt(key), err)
-		case value == fields(want):
+			t.Problem(sysctlAt(key), err)
+		case value == sysctl.Fields(want):
 			set(key, want)
 		default:
 			set(key, value)
 		}
 	}
 	for _, key := range t.released() {
-		if value, err := readSysctl(sysctlPath(key)); err == nil && value != t.kept.Before.Sysctl[key] {
+		if value, err := sysctl.Read(sysctl.Path(key)); err == nil && value != t.kept.Before.Sysctl[key] {
 			set(key, value)
 		}
 	}
@@ -103,7 +88,7 @@ func (t *task) sysctlBefore() map[string]string {
 		if _, known := before[key]; known {
 			continue
 		}
-		if was, err := readSysctl(sysctlPath(key)); err == nil {
+		if was, err := sysctl.Read(sysctl.Path(key)); err == nil {
 			before[key] = was
 		}
 	}
@@ -112,76 +97,30 @@ func (t *task) sysctlBefore() map[string]string {
 
 func (t *task) applySysctl() {
 	set := func(at, path, want string) {
-		if have, err := readSysctl(path); err == nil && have == fields(want) {
+		if have, err := sysctl.Read(path); err == nil && have == sysctl.Fields(want) {
 			return
 		}
-		switch err := writeSysctl(path, want); {
+		switch err := sysctl.Write(path, want); {
 		case errors.Is(err, fs.ErrNotExist):
-			t.problem(at, refuse("this guest's kernel has no setting %s", strings.TrimPrefix(at, "sysctl.")))
+			t.Problem(at, note.Refuse("this guest's kernel has no setting %s", strings.TrimPrefix(at, "sysctl.")))
 		case err != nil:
-			t.problem(at, fmt.Errorf("set to %q: %w", want, err))
+			t.Problem(at, fmt.Errorf("set to %q: %w", want, err))
 		default:
-			t.did("set %s to %s", path, want)
+			t.Did("set %s to %s", path, want)
 		}
 	}
 	for _, s := range t.forwarding() {
-		if _, err := readSysctl(s.path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := sysctl.Read(s.path); errors.Is(err, fs.ErrNotExist) {
 			continue // no IPv6, or an interface that is not there, which is said elsewhere
 		}
 		set("forwarding", s.path, s.value)
 	}
 	for _, key := range slices.Sorted(maps.Keys(t.want.Sysctl)) {
-		set(sysctlAt(key), sysctlPath(key), t.want.Sysctl[key])
+		set(sysctlAt(key), sysctl.Path(key), t.want.Sysctl[key])
 	}
 	for _, key := range t.released() {
-		set(sysctlAt(key), sysctlPath(key), t.kept.Before.Sysctl[key])
+		set(sysctlAt(key), sysctl.Path(key), t.kept.Before.Sysctl[key])
 	}
 }
 
 func sysctlAt(key string) string { return fmt.Sprintf("sysctl[%q]", key) }
-
-func acceptRAPath(i schema.GuestInterface) string { return "net/ipv6/conf/" + i.Name + "/accept_ra" }
-
-// acceptRA is the kernel's value: 2 is 'also on a router'.
-func acceptRA(want schema.GuestInterface, forwarding bool) string {
-	switch {
-	case !*want.AcceptRA:
-		return "0"
-	case forwarding:
-		return "2"
-	}
-	return "1"
-}
-
-func observeAcceptRA(have *schema.GuestInterface, want schema.GuestInterface, forwarding bool) error {
-	if want.AcceptRA == nil {
-		return nil
-	}
-	value, err := readSysctl(acceptRAPath(*have))
-	if errors.Is(err, fs.ErrNotExist) {
-		value = "0"
-	} else if err != nil {
-		return err
-	}
-	there := *want.AcceptRA == (value == acceptRA(want, forwarding))
-	have.AcceptRA = &there
-	return nil
-}
-
-func (t *task) applyAcceptRA(want schema.GuestInterface) error {
-	if want.AcceptRA == nil {
-		return nil
-	}
-	value := acceptRA(want, t.want.Forwarding)
-	if have, err := readSysctl(acceptRAPath(want)); err == nil && have == value {
-		return nil
-	}
-	if err := writeSysctl(acceptRAPath(want), value); err != nil {
-		if errors.Is(err, fs.ErrNotExist) && value == "0" {
-			return nil
-		}
-		return err
-	}
-	t.did("set accept_ra of %s to %s", want.Name, value)
-	return nil
-}

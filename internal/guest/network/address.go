@@ -1,4 +1,4 @@
-package guest
+package network
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/labctl/labctl/internal/guest/note"
+	"github.com/labctl/labctl/internal/guest/sysctl"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -67,7 +69,7 @@ func prefixes(declared []string) map[netip.Prefix]string {
 	return out
 }
 
-func (t *task) observeAddresses(have *schema.GuestInterface, want schema.GuestInterface, link netlink.Link) error {
+func (n *Network) observeAddresses(have *schema.GuestInterface, want schema.GuestInterface, link netlink.Link) error {
 	have.Addresses = nil
 	there, err := addresses(link, want)
 	if err != nil {
@@ -111,13 +113,13 @@ func connectedRoutes(link netlink.Link) (map[netip.Prefix]bool, error) {
 	return out, nil
 }
 
-func (t *task) applyAddresses(link netlink.Link, want schema.GuestInterface) error {
+func (n *Network) applyAddresses(link netlink.Link, want schema.GuestInterface) error {
 	there, err := addresses(link, want)
 	if err != nil {
 		return err
 	}
 	declared := prefixes(want.Addresses)
-	if err := t.dropAddresses(link, there, declared); err != nil {
+	if err := n.dropAddresses(link, there, declared); err != nil {
 		return err
 	}
 	// Looked at again: with a primary address the kernel may have dropped others of its subnet.
@@ -128,7 +130,7 @@ func (t *task) applyAddresses(link netlink.Link, want schema.GuestInterface) err
 	for _, text := range want.Addresses {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			errs = append(errs, refuse("%q is no address with prefix length", text))
+			errs = append(errs, note.Refuse("%q is no address with prefix length", text))
 			continue
 		}
 		if slices.ContainsFunc(there, func(l live) bool { return l.prefix == prefix }) {
@@ -138,27 +140,27 @@ func (t *task) applyAddresses(link netlink.Link, want schema.GuestInterface) err
 			errs = append(errs, err)
 			continue
 		}
-		t.did("add address %s on %s", text, want.Name)
+		n.Did("add address %s on %s", text, want.Name)
 	}
-	return errors.Join(append(errs, t.applyConnected(link, want))...)
+	return errors.Join(append(errs, n.applyConnected(link, want))...)
 }
 
 // dropAddresses removes what is not declared. The kernel is told to promote secondary addresses meanwhile, so that those
 // that stay do not go and come back.
-func (t *task) dropAddresses(link netlink.Link, there []live, declared map[netip.Prefix]string) error {
+func (n *Network) dropAddresses(link netlink.Link, there []live, declared map[netip.Prefix]string) error {
 	extra := slices.DeleteFunc(slices.Clone(there), func(l live) bool { _, ok := declared[l.prefix]; return ok })
 	if len(extra) == 0 {
 		return nil
 	}
 	promote := "net/ipv4/conf/" + link.Attrs().Name + "/promote_secondaries"
-	if was, err := readSysctl(promote); err == nil && was == "0" && writeSysctl(promote, "1") == nil {
-		defer writeSysctl(promote, "0") //nolint:errcheck // it is a nicety
+	if was, err := sysctl.Read(promote); err == nil && was == "0" && sysctl.Write(promote, "1") == nil {
+		defer sysctl.Write(promote, "0") //nolint:errcheck // it is a nicety
 	}
 	for _, l := range extra {
 		if err := netlink.AddrDel(link, &l.addr); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("remove address %s: %w", l.prefix, err)
 		}
-		t.did("remove address %s from %s", l.prefix, link.Attrs().Name)
+		n.Did("remove address %s from %s", l.prefix, link.Attrs().Name)
 	}
 	return nil
 }
@@ -181,7 +183,7 @@ func addAddress(link netlink.Link, prefix netip.Prefix, connected bool) error {
 
 // applyConnected makes the routes to the interface's own subnets be there or not, without touching the addresses, so that
 // connections stay.
-func (t *task) applyConnected(link netlink.Link, want schema.GuestInterface) error {
+func (n *Network) applyConnected(link netlink.Link, want schema.GuestInterface) error {
 	routes, err := connectedRoutes(link)
 	if err != nil {
 		return err
@@ -209,7 +211,7 @@ func (t *task) applyConnected(link netlink.Link, want schema.GuestInterface) err
 			return fmt.Errorf("%s the route to %s: %w", verb, prefix.Masked(), err)
 		}
 		routes[prefix.Masked()] = want.ConnectedRoute
-		t.did("%s the connected route %s on %s", verb, prefix.Masked(), want.Name)
+		n.Did("%s the connected route %s on %s", verb, prefix.Masked(), want.Name)
 	}
 	return nil
 }

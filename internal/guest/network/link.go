@@ -1,4 +1,4 @@
-package guest
+package network
 
 import (
 	"errors"
@@ -36,14 +36,14 @@ func nicOf(byMAC map[string]netlink.Link, want schema.GuestInterface) (netlink.L
 	return nil, fmt.Errorf("no network card with MAC %s is in this guest", want.MAC)
 }
 
-func (t *task) observeLinks() error {
-	t.have.Interfaces = nil
+func (n *Network) observeLinks() error {
+	n.have.Interfaces = nil
 	byMAC, err := nics()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, want := range t.want.Interfaces {
+	for _, want := range n.Want.Interfaces {
 		link, err := nicOf(byMAC, want)
 		if err != nil {
 			continue // missing from what is there
@@ -51,35 +51,35 @@ func (t *task) observeLinks() error {
 		have := want
 		have.Name = link.Attrs().Name
 		have.Down = link.Attrs().Flags&netFlagUp == 0
-		if want.MTU != 0 || t.keptMTU(want.MAC) != 0 {
+		if want.MTU != 0 || n.keptMTU(want.MAC) != 0 {
 			have.MTU = link.Attrs().MTU
 		}
-		errs = append(errs, t.observeAddresses(&have, want, link), observeAcceptRA(&have, want, t.want.Forwarding), observeImpair(&have, want, link))
-		t.have.Interfaces = append(t.have.Interfaces, have)
+		errs = append(errs, n.observeAddresses(&have, want, link), observeAcceptRA(&have, want, n.Want.Forwarding), observeImpair(&have, want, link))
+		n.have.Interfaces = append(n.have.Interfaces, have)
 	}
 	return errors.Join(errs...)
 }
 
-// applyNames gives every NIC its declared name, before anything refers to it.
-func (t *task) applyNames() {
+// ApplyNames gives every NIC its declared name, before anything refers to it.
+func (n *Network) ApplyNames() {
 	byMAC, err := nics()
 	if err != nil {
-		t.problem("interface", err)
+		n.Problem("interface", err)
 		return
 	}
-	for i, want := range t.want.Interfaces {
+	for i, want := range n.Want.Interfaces {
 		link, err := nicOf(byMAC, want)
 		if err != nil || link.Attrs().Name == want.Name {
 			continue
 		}
-		t.problem(interfacePath(want), t.rename(link, want.Name, i))
+		n.Problem(interfacePath(want), n.rename(link, want.Name, i))
 	}
 }
 
 // rename gives link the name; a link that has it gets another one, and its own later if it is declared too.
-func (t *task) rename(link netlink.Link, name string, n int) error {
+func (n *Network) rename(link netlink.Link, name string, i int) error {
 	if holder, err := netlink.LinkByName(name); err == nil {
-		if err := setName(holder, fmt.Sprintf("labctl%d", n)); err != nil {
+		if err := setName(holder, fmt.Sprintf("labctl%d", i)); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (t *task) rename(link netlink.Link, name string, n int) error {
 	if err := setName(link, name); err != nil {
 		return err
 	}
-	t.did("rename %s to %s", old, name)
+	n.Did("rename %s to %s", old, name)
 	return nil
 }
 
@@ -108,48 +108,48 @@ func setName(link netlink.Link, name string) error {
 	return netlink.LinkSetUp(link)
 }
 
-func (t *task) applyLinks() {
+func (n *Network) applyLinks() {
 	byMAC, err := nics()
 	if err != nil {
-		t.problem("interface", err)
+		n.Problem("interface", err)
 		return
 	}
-	for _, want := range t.want.Interfaces {
+	for _, want := range n.Want.Interfaces {
 		link, err := nicOf(byMAC, want)
 		if err != nil {
-			t.problem(interfacePath(want), err)
+			n.Problem(interfacePath(want), err)
 			continue
 		}
-		t.problem(interfacePath(want), t.applyLink(link, want))
-		t.problem(interfacePath(want)+".addresses", t.applyAddresses(link, want))
-		t.problem(interfacePath(want)+".accept_ra", t.applyAcceptRA(want))
-		t.problem(interfacePath(want)+".impair", t.applyImpair(link, want))
+		n.Problem(interfacePath(want), n.applyLink(link, want))
+		n.Problem(interfacePath(want)+".addresses", n.applyAddresses(link, want))
+		n.Problem(interfacePath(want)+".accept_ra", n.applyAcceptRA(want))
+		n.Problem(interfacePath(want)+".impair", n.applyImpair(link, want))
 	}
 }
 
-func (t *task) applyLink(link netlink.Link, want schema.GuestInterface) error {
+func (n *Network) applyLink(link netlink.Link, want schema.GuestInterface) error {
 	mtu := want.MTU
-	if mtu == 0 && t.keptMTU(want.MAC) != 0 {
-		mtu = t.kept.Before.MTU[want.MAC]
+	if mtu == 0 && n.keptMTU(want.MAC) != 0 {
+		mtu = n.Before[want.MAC]
 	}
 	if mtu != 0 && link.Attrs().MTU != mtu {
 		if err := netlink.LinkSetMTU(link, mtu); err != nil {
 			return fmt.Errorf("set MTU %d: %w", mtu, err)
 		}
-		t.did("set MTU of %s to %d", want.Name, mtu)
+		n.Did("set MTU of %s to %d", want.Name, mtu)
 	}
 	if link.Attrs().Flags&netFlagUp == 0 {
 		if err := netlink.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
-		t.did("set %s up", want.Name)
+		n.Did("set %s up", want.Name)
 	}
 	return nil
 }
 
 // keptMTU is the MTU that was declared before, 0 for none.
-func (t *task) keptMTU(mac string) int {
-	for _, i := range t.kept.Guest.Interfaces {
+func (n *Network) keptMTU(mac string) int {
+	for _, i := range n.Kept.Interfaces {
 		if strings.EqualFold(i.MAC, mac) {
 			return i.MTU
 		}
@@ -157,14 +157,15 @@ func (t *task) keptMTU(mac string) int {
 	return 0
 }
 
-func (t *task) mtuBefore() map[string]int {
+// MTUBefore is, by MAC, how large packets were before a size was declared.
+func (n *Network) MTUBefore() map[string]int {
 	before := map[string]int{}
 	byMAC, err := nics()
 	if err != nil {
 		return before // applyLinks says so
 	}
-	for _, want := range t.want.Interfaces {
-		was, known := t.kept.Before.MTU[want.MAC]
+	for _, want := range n.Want.Interfaces {
+		was, known := n.Before[want.MAC]
 		if link, err := nicOf(byMAC, want); !known && err == nil {
 			was = link.Attrs().MTU
 		}
