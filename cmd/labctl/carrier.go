@@ -15,6 +15,7 @@ import (
 	"github.com/labctl/labctl/provider/image"
 	"github.com/labctl/labctl/provider/libvirt"
 	"github.com/labctl/labctl/provider/netplan"
+	"github.com/labctl/labctl/provider/nftables"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -29,6 +30,7 @@ type carrier struct {
 	images  *image.Provider
 	domains *libvirt.Provider
 	bridges *netplan.Provider
+	rules   *nftables.Provider
 	guests  *guest.Provider
 }
 
@@ -67,6 +69,7 @@ func connect(h schema.Host) (*carrier, error) {
 		images:  image.New(local, dataRoot, image.Options{GuestBinary: helper}),
 		domains: libvirt.New(conn, local, dataRoot),
 		bridges: netplan.New(local, netplan.Kernel(local)),
+		rules:   nftables.New(local),
 		guests:  inner,
 	}
 	c.domains.Helper = helper
@@ -84,6 +87,7 @@ func (c *carrier) bindings() []engine.Binding {
 		{"bridge", c.bridges},
 		{"vm", c.domains},
 		{guest.Type, c.guests},
+		{"host.nftables", c.rules},
 	} {
 		list = append(list, engine.Binding{Type: b.typ, Host: c.host.Name, Provider: b.provider})
 	}

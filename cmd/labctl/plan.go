@@ -22,7 +22,7 @@ func (f *planning) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.targets, "target", nil, "plan just this address and what it needs; may be repeated")
 	flags.StringArrayVar(&f.excludes, "exclude", nil, "leave out this address and what needs it; may be repeated")
 	flags.StringArrayVar(&f.replace, "replace", nil, "destroy and create this address again; may be repeated")
-	flags.BoolVar(&f.destroy, "destroy", false, "plan to destroy everything of the lab")
+	flags.BoolVar(&f.destroy, "destroy", f.destroy, "plan to destroy everything of the lab")
 	flags.BoolVar(&f.json, "json", false, "write JSON, one object a line")
 }
 

@@ -78,6 +78,9 @@ type guests struct{ s *session }
 
 // host finds which host carries the domain.
 func (g guests) host(domain string) (host.Host, error) {
+	if domain == "" {
+		return g.s.hosts[0].machine, nil
+	}
 	for _, r := range g.s.lab.Resources {
 		if d, ok := r.Body.(*schema.Domain); ok && d.Name == domain {
 			h, err := g.s.host(r.Host)

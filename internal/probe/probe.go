@@ -20,7 +20,7 @@ type Machines interface {
 	// Ask has the helper in the domain carry out one request, and waits for its end. An error means that the request
 	// could not be carried out; that a peer does not answer is no error but an Answer.
 	Ask(ctx context.Context, domain string, r inside.Request) (inside.Answer, error)
-	// Run runs a command in the domain. A command that exits non-zero is no error.
+	// Run runs a command in the domain, or on the host where domain is "". A command that exits non-zero is no error.
 	Run(ctx context.Context, domain string, args ...string) (exit int, output string, err error)
 }
 

@@ -248,3 +248,47 @@ func TestExecComparesExitAndOutput(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestFailedPingNamesWhatStandsInTheWay(t *testing.T) {
+	var hostForwards, rules string
+	m := machines{
+		ask: func(string, inside.Request) (inside.Answer, error) { return inside.Answer{Sent: 3}, nil },
+		run: func(domain, command string) (int, string) {
+			switch {
+			case domain == "" && command == "sysctl -n net.ipv4.ip_forward":
+				return 0, hostForwards + "\n"
+			case domain == "lab-a" && command == "ip route get 198.51.100.100":
+				return 0, "198.51.100.100 via 192.0.2.254 dev eth0 src 192.0.2.100 uid 0\n    cache\n"
+			case domain == "lab-a" && command == "ip neigh show":
+				return 0, "192.0.2.254 dev eth0 FAILED\n192.0.2.7 dev eth0 REACHABLE\n"
+			case domain == "lab-b" && command == "nft list ruleset":
+				return 0, rules
+			}
+			t.Errorf("%q was asked %s", domain, command)
+			return 1, ""
+		},
+	}
+	l := lab(t)
+	l.Resources = append(l.Resources, schema.Resource{Addr: addr(t, "bridge.br0"), Body: &schema.Bridge{Name: "br0", Addresses: []string{"192.0.2.254/24"}}})
+	c := schema.Check{Addr: addr(t, "check.p"), Ping: &schema.PingCheck{From: end(t, "a", "", 0), To: end(t, "b", "198.51.100.100", 0), Expect: "success"}}
+	const (
+		route    = "vm.a sends it so: 198.51.100.100 via 192.0.2.254 dev eth0 src 192.0.2.100 uid 0"
+		arp      = "vm.a gets no ARP answer from its neighbour: 192.0.2.254 dev eth0 FAILED"
+		forwards = "this host forwards nothing between its bridges (net.ipv4.ip_forward is 0): declare host { forwarding = true }"
+		drops    = "vm.b drops what its input chain does not accept (policy drop)"
+	)
+	for _, test := range []struct {
+		hostForwards, rules string
+		want                []string
+	}{
+		{"1", "", []string{route, arp}},
+		{"0", "type filter hook forward priority filter; policy drop;", []string{route, arp, forwards}},
+		{"1", "type filter hook input priority filter; policy drop;", []string{route, arp, drops}},
+	} {
+		hostForwards, rules = test.hostForwards, test.rules
+		r := probe.Run(t.Context(), l, m, []schema.Check{c}, probe.Options{})[0]
+		if diff := cmp.Diff(test.want, r.Why); diff != "" {
+			t.Errorf("%+v:\n%s", test, diff)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,13 +134,47 @@ func (r *runner) explainReach(ctx context.Context, from, to schema.Endpoint) (wh
 			}
 		}
 	}
+	if text, err := r.sysctl(ctx, "net.ipv4.ip_forward"); err == nil && text == "0" && r.crosses(ctx, from, to) {
+		why = append(why, "this host forwards nothing between its bridges (net.ipv4.ip_forward is 0): declare host { forwarding = true }")
+	}
 	if to.Domain == "" {
 		return why
 	}
-	if _, rules, err := r.machines.Run(ctx, to.Domain, "nft", "list", "ruleset"); err == nil && strings.Contains(rules, "hook input") {
-		if strings.Contains(rules, "policy drop") {
-			why = append(why, fmt.Sprintf("%s drops what its input chain does not accept (policy drop)", to.VM))
-		}
+	if _, rules, err := r.machines.Run(ctx, to.Domain, "nft", "list", "ruleset"); err == nil && dropsInput(rules) {
+		why = append(why, fmt.Sprintf("%s drops what its input chain does not accept (policy drop)", to.VM))
 	}
 	return why
 }
+
+// sysctl reads a kernel setting of the host.
+func (r *runner) sysctl(ctx context.Context, key string) (string, error) {
+	_, text, err := r.machines.Run(ctx, "", "sysctl", "-n", key)
+	return strings.TrimSpace(text), err
+}
+
+// crosses reports whether the way from one end to the other leads through the host: over the address of a bridge.
+func (r *runner) crosses(ctx context.Context, from, to schema.Endpoint) bool {
+	_, route, err := r.machines.Run(ctx, from.Domain, "ip", "route", "get", to.Address)
+	if err != nil {
+		return false
+	}
+	gateway := gatewayIn.FindStringSubmatch(route)
+	if gateway == nil {
+		return false
+	}
+	for _, resource := range r.lab.Resources {
+		bridge, ok := resource.Body.(*schema.Bridge)
+		if ok && slices.ContainsFunc(bridge.Addresses, func(a string) bool { return strings.HasPrefix(a, gateway[1]+"/") }) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	gatewayIn  = regexp.MustCompile(`\bvia (\S+)`)
+	inputChain = regexp.MustCompile(`hook input[^;]*; policy drop;`)
+)
+
+// dropsInput reports whether nft's list shows an input chain that drops by default.
+func dropsInput(rules string) bool { return inputChain.MatchString(rules) }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strconv"
 	"syscall"
 	"time"
@@ -22,9 +21,16 @@ const Command = "probe"
 
 // Request is what one machine is asked to do. Exactly one pointer is set.
 type Request struct {
-	Ping  *Ping    `json:"ping,omitempty"`
-	TCP   *Connect `json:"tcp,omitempty"`
-	Punch *Punch   `json:"punch,omitempty"`
+	Ping    *Ping     `json:"ping,omitempty"`
+	TCP     *Connect  `json:"tcp,omitempty"`
+	UDP     *Datagram `json:"udp,omitempty"`
+	Watch   *Watch    `json:"watch,omitempty"`
+	Punch   *Punch    `json:"punch,omitempty"`
+	NAT     *NAT      `json:"nat,omitempty"`
+	Serve   *Server   `json:"serve,omitempty"`
+	Route   *Route    `json:"route,omitempty"`
+	Send    *Send     `json:"send,omitempty"`
+	Receive *Receive  `json:"receive,omitempty"`
 }
 
 // Ping asks for ICMP echo requests.
@@ -49,20 +55,24 @@ type Punch struct {
 	Port     int           `json:"port"`     // the machine's own
 	To       string        `json:"to"`       // address that the other side's packets are expected from
 	ToPort   int           `json:"to_port"`
-	Timeout  time.Duration `json:"timeout"`
+	Via      string        `json:"via,omitempty"` // address:port of a rendezvous server, which then tells To and ToPort
+	Timeout  time.Duration `json:"timeout"`       // of the punch; with Via, of the meeting before it too
 }
 
 // Answer is what a machine saw.
 type Answer struct {
-	Received  int     `json:"received,omitempty"`  // ping: replies
-	State     string  `json:"state,omitempty"`     // tcp: "open", "closed" or "filtered"
-	Note      string  `json:"note,omitempty"`      // what the kernel said, where it said something
-	Arrived   bool    `json:"arrived,omitempty"`   // punch: a packet of the other side came here
-	Confirmed bool    `json:"confirmed,omitempty"` // punch: and one of ours was seen there
-	From      string  `json:"from,omitempty"`      // punch: where the other side's packets came from, address:port
-	Sent      int     `json:"sent,omitempty"`      // packets or connection attempts
-	Seconds   float64 `json:"seconds,omitempty"`   // ping: the mean round trip; punch: from the first packet until confirmed
-	Error     string  `json:"error,omitempty"`     // why the request could not be carried out
+	Received  int                 `json:"received,omitempty"`  // ping: replies
+	State     string              `json:"state,omitempty"`     // tcp: "open", "closed" or "filtered"; udp: "open", "closed" or ""
+	Note      string              `json:"note,omitempty"`      // what the kernel said, where it said something
+	Arrived   bool                `json:"arrived,omitempty"`   // punch: a packet of the other side came here
+	Confirmed bool                `json:"confirmed,omitempty"` // punch: and one of ours was seen there
+	From      string              `json:"from,omitempty"`      // punch: where the other side's packets came from, address:port
+	Sent      int                 `json:"sent,omitempty"`      // packets or connection attempts
+	Seconds   float64             `json:"seconds,omitempty"`   // ping: the mean round trip; punch: from the first packet until confirmed
+	NAT       *natprobe.Behaviour `json:"nat,omitempty"`
+	Way       *Way                `json:"way,omitempty"`   // route: which way the kernel sends
+	Bits      float64             `json:"bits,omitempty"`  // receive: bits per second
+	Error     string              `json:"error,omitempty"` // why the request could not be carried out
 }
 
 // Serve reads one request, carries it out and writes its answer.
@@ -85,8 +95,22 @@ func Do(ctx context.Context, r Request) (Answer, error) {
 		return ping(ctx, *r.Ping)
 	case r.TCP != nil:
 		return connect(ctx, *r.TCP)
+	case r.UDP != nil:
+		return sendDatagrams(ctx, *r.UDP)
+	case r.Watch != nil:
+		return watch(ctx, *r.Watch)
 	case r.Punch != nil:
 		return punch(ctx, *r.Punch)
+	case r.NAT != nil:
+		return classify(ctx, *r.NAT)
+	case r.Serve != nil:
+		return Answer{}, r.Serve.run(ctx)
+	case r.Route != nil:
+		return route(*r.Route)
+	case r.Send != nil:
+		return send(ctx, *r.Send)
+	case r.Receive != nil:
+		return receive(ctx, *r.Receive)
 	}
 	return Answer{}, errors.New("the request asks for nothing that this helper knows")
 }
@@ -125,45 +149,4 @@ func connect(ctx context.Context, c Connect) (Answer, error) {
 func isTimeout(err error) bool {
 	timed, ok := errors.AsType[net.Error](err)
 	return ok && timed.Timeout()
-}
-
-func punch(ctx context.Context, p Punch) (Answer, error) {
-	address, err := netip.ParseAddr(p.To)
-	if err != nil {
-		return Answer{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
-	peer := natprobe.Peer{Session: p.Session, Name: p.Name, Remote: netip.AddrPortFrom(address, uint16(p.ToPort))}
-	var punched natprobe.Punched
-	switch p.Protocol {
-	case "udp":
-		var listen net.ListenConfig
-		conn, err := listen.ListenPacket(ctx, "udp4", ":"+strconv.Itoa(p.Port))
-		if err != nil {
-			return Answer{}, err
-		}
-		defer conn.Close()
-		punched, err = natprobe.PunchUDP(ctx, conn, peer)
-		if err != nil {
-			return Answer{}, err
-		}
-	case "tcp":
-		port, err := natprobe.ListenTCP(ctx, uint16(p.Port))
-		if err != nil {
-			return Answer{}, err
-		}
-		defer port.Close()
-		punched, err = port.Punch(ctx, peer)
-		if err != nil {
-			return Answer{}, err
-		}
-	default:
-		return Answer{}, fmt.Errorf("a hole is punched with udp or tcp, not with %q", p.Protocol)
-	}
-	answer := Answer{Arrived: punched.Received, Confirmed: punched.Confirmed, Sent: punched.Sent, Seconds: punched.Seconds}
-	if punched.From.IsValid() {
-		answer.From = punched.From.String()
-	}
-	return answer, nil
 }

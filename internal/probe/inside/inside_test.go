@@ -96,3 +96,61 @@ func freePorts(t *testing.T) (ports [2]int) {
 	}
 	return ports
 }
+
+func TestUDPAnswerIsOpenAndRefusalClosed(t *testing.T) {
+	service, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		buf := make([]byte, 100)
+		for {
+			n, from, err := service.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = service.WriteTo(buf[:n], from)
+		}
+	}()
+	request := inside.Request{UDP: &inside.Datagram{To: "127.0.0.1", Port: service.LocalAddr().(*net.UDPAddr).Port,
+		Session: "s", Timeout: 5 * time.Second}}
+	if a, err := inside.Do(t.Context(), request); a.State != "open" || err != nil {
+		t.Errorf("with a service that answers: %+v, %v", a, err)
+	}
+	service.Close()
+	<-ended
+	if a, err := inside.Do(t.Context(), request); a.State != "closed" || err != nil {
+		t.Errorf("with none: %+v, %v", a, err)
+	}
+}
+
+func TestThroughput(t *testing.T) {
+	port := freePorts(t)[0]
+	var sent, received inside.Answer
+	var errs [2]error
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		received, errs[0] = inside.Do(t.Context(), inside.Request{Receive: &inside.Receive{Port: port, Timeout: 5 * time.Second}})
+	})
+	wait.Go(func() {
+		sent, errs[1] = inside.Do(t.Context(), inside.Request{Send: &inside.Send{
+			To: "127.0.0.1", Port: port, For: 100 * time.Millisecond, Timeout: 5 * time.Second}})
+	})
+	wait.Wait()
+	if errs[0] != nil || errs[1] != nil {
+		t.Fatal(errs)
+	}
+	total := float64(sent.Sent) * 128 * 1024 * 8
+	if sent.Sent == 0 || received.Bits <= 0 || received.Bits*received.Seconds < total*0.999 || received.Bits*received.Seconds > total*1.001 {
+		t.Errorf("%d chunks sent, %.0f bits/s for %.3f s received", sent.Sent, received.Bits, received.Seconds)
+	}
+}
+
+func TestReceiveWithNoSender(t *testing.T) {
+	a, err := inside.Do(t.Context(), inside.Request{Receive: &inside.Receive{Port: freePorts(t)[0], Timeout: 50 * time.Millisecond}})
+	if err != nil || a.Arrived || a.Note == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
