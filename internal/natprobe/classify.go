@@ -66,6 +66,22 @@ func Classify(ctx context.Context, listen Listener, server netip.AddrPort, t Tim
 	return b, err
 }
 
+// Await asks server until it answers or ctx ends: it may still be starting.
+func Await(ctx context.Context, conn net.PacketConn, server netip.AddrPort) error {
+	for {
+		_, err := binding(ctx, conn, server, 0, Timing{Tries: 1})
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrNoAnswer) {
+			if ctx.Err() != nil {
+				err = ErrNoAnswer
+			}
+			return fmt.Errorf("STUN server %s: %w", server, err)
+		}
+	}
+}
+
 // SourceAddress is the address of this machine that packets to server leave from. Nothing is sent.
 func SourceAddress(server netip.AddrPort) (netip.Addr, error) {
 	route, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))

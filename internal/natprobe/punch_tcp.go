@@ -62,6 +62,13 @@ func reusePort(_, _ string, raw syscall.RawConn) error {
 // the caller closes it after the punch.
 func (p *PortTCP) MeetTCP(ctx context.Context, via netip.AddrPort, session, name string, interval time.Duration) (self, peer netip.AddrPort, held net.Conn, err error) {
 	conn, err := p.dial(ctx, via)
+	for err != nil && ctx.Err() == nil { // the server may still be starting
+		select {
+		case <-ctx.Done():
+		case <-time.After(orInterval(interval)):
+			conn, err = p.dial(ctx, via)
+		}
+	}
 	if err != nil {
 		return self, peer, nil, fmt.Errorf("rendezvous server %s: %w", via, err)
 	}

@@ -92,7 +92,7 @@ func TestRoute(t *testing.T) {
 	if err != nil || a.Way == nil || *a.Way != (inside.Way{Interface: "lo", Source: "127.0.0.1", Type: "local"}) {
 		t.Errorf("to the machine itself: %+v, %v", a.Way, err)
 	}
-	a, err = inside.Do(t.Context(), inside.Request{Route: &inside.Route{To: "192.0.2.1"}})
+	a, err = inside.Do(t.Context(), inside.Request{Route: &inside.Route{To: "198.51.100.1"}})
 	if err != nil || a.Way == nil || a.Way.Type != "none" || a.Note == "" {
 		t.Errorf("with no route: %+v, %+v, %v", a, a.Way, err)
 	}
