@@ -116,7 +116,7 @@ func expect(t *testing.T, r helper.Response, g *schema.Guest) {
 
 func snapshot(t *testing.T, s guest.System, g *schema.Guest) helper.Response {
 	t.Helper()
-	r := s.Snapshot(t.Context(), helper.Request{Mark: "m", Guest: g})
+	r := s.Snapshot(t.Context(), helper.Request{Guest: g})
 	if len(r.Problems) > 0 {
 		t.Fatalf("problems: %+v", r.Problems)
 	}
@@ -288,8 +288,8 @@ func TestBootMakesSoWhatIsKept(t *testing.T) {
 	if diff := cmp.Diff(helper.Essence(g), helper.Essence(r.Guest)); diff != "" || len(r.Rules) > 0 || len(r.Problems) > 0 {
 		t.Fatalf("after the first boot: %s %+v %+v", diff, r.Rules, r.Problems)
 	}
-	if r.Mark != "" || r.Kept {
-		t.Errorf("marked %q (kept %t) before any converge", r.Mark, r.Kept)
+	if r.Mark != "" || !r.Kept {
+		t.Errorf("marked %q, kept %t before any converge", r.Mark, r.Kept)
 	}
 	if r := converge(t, s, g); len(r.Changed) > 0 || r.Mark != "m" {
 		t.Errorf("the converge after it changed %q, mark %q", r.Changed, r.Mark)

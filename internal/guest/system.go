@@ -92,7 +92,7 @@ func (s System) Snapshot(ctx context.Context, request helper.Request) helper.Res
 		return broken(err)
 	}
 	t.observe()
-	return t.response(request)
+	return t.response()
 }
 
 // Converge keeps what is wanted for the next boot, makes it so and looks again. Where everything is as wanted it changes
@@ -103,8 +103,8 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 		return broken(err)
 	}
 	t.observe()
-	if len(t.Problems) == 0 && t.isKept(request.Mark) && t.converged() {
-		return t.response(request)
+	if len(t.Problems) == 0 && t.keep.Mark == request.Mark && t.isKept() && t.converged() {
+		return t.response()
 	}
 	if err := t.remember(request.Mark); err != nil {
 		return broken(err)
@@ -119,7 +119,7 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 		t.observe()
 		t.Problems = append(found, t.Problems...)
 	}
-	return t.response(request)
+	return t.response()
 }
 
 // observe fills t.have. What cannot be read is a problem, and is then missing.
@@ -147,9 +147,9 @@ func (t *task) apply() {
 	t.Problem("nameservers", t.applyDNS())
 }
 
-func (t *task) response(request helper.Request) helper.Response {
+func (t *task) response() helper.Response {
 	return helper.Response{
-		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(request.Mark), Rules: t.rules.Differences,
+		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(), Rules: t.rules.Differences,
 		Changed: t.Changed, Flows: t.rules.Flows, NAT: t.kept.Guest.NAT, FirstBoot: t.keep.First, Problems: t.Problems,
 	}
 }
