@@ -1,0 +1,109 @@
+package engine_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/labctl/labctl/internal/engine"
+	"github.com/labctl/labctl/provider/memory"
+	"github.com/labctl/labctl/schema"
+)
+
+// wide is a lab of size resources: machines with their guests, twenty on a bridge.
+func wide(size int) *schema.Lab {
+	r := []schema.Resource{image("micro")}
+	for n := 0; len(r) < size; n++ {
+		name := fmt.Sprintf("br%d", n/20)
+		if n%20 == 0 {
+			r = append(r, bridge(name))
+		}
+		r = append(r, vm(fmt.Sprintf("m[%d]", n), name)...)
+	}
+	return lab(r...)
+}
+
+// system is an engine over a system in memory, without a test's demands.
+func system(e *engine.Options) *engine.Engine {
+	p := memory.New(new(memory.System))
+	var bindings []engine.Binding
+	for _, kind := range kinds {
+		bindings = append(bindings, engine.Binding{Type: kind, Provider: p})
+	}
+	return engine.New(bindings, *e)
+}
+
+var sizes = []int{1000, 5000}
+
+func BenchmarkNoOpPlan(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			e, l := system(&engine.Options{}), wide(size)
+			p, err := e.Plan(b.Context(), l, engine.PlanOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := e.Apply(b.Context(), p, engine.ApplyOptions{}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if p, err := e.Plan(b.Context(), l, engine.PlanOptions{}); err != nil || !p.Empty() {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkApplyAndDestroy(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			l := wide(size)
+			for b.Loop() {
+				e := system(&engine.Options{})
+				for _, opts := range []engine.PlanOptions{{}, {Destroy: true}} {
+					p, err := e.Plan(b.Context(), l, opts)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if report, err := e.Apply(b.Context(), p, engine.ApplyOptions{}); err != nil || !report.Converged {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestGrowsLinearly holds the engine's own time at 5,000 resources against that at 1,000. Five times the resources may
+// take eight times as long: what grows with the square would take twenty-five times.
+func TestGrowsLinearly(t *testing.T) {
+	took := map[int]time.Duration{}
+	for _, size := range sizes {
+		l := wide(size)
+		best := time.Duration(1 << 62)
+		for range 3 {
+			e := system(&engine.Options{})
+			runtime.GC()
+			began := time.Now()
+			for _, opts := range []engine.PlanOptions{{}, {}, {Destroy: true}} {
+				p, err := e.Plan(t.Context(), l, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := e.Apply(t.Context(), p, engine.ApplyOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			best = min(best, time.Since(began))
+		}
+		took[size] = best
+	}
+	ratio := float64(took[5000]) / float64(took[1000])
+	t.Logf("1,000: %s, 5,000: %s, ratio %.1f", took[1000], took[5000], ratio)
+	if ratio > 8 {
+		t.Errorf("five times the resources take %.1f times as long", ratio)
+	}
+}
