@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Diff lists the attributes in which two bodies of one type differ, by path in the language's words, in order. Elements
 // of a list that carry a name (or, for routes, a destination) are matched by it and not by their place.
 func Diff(have, want any) []Detail {
+	if reflect.DeepEqual(have, want) {
+		return nil // the common case, without the way through JSON
+	}
 	var details []Detail
 	diffValue("", tree(have), tree(want), &details)
 	return details
@@ -27,6 +31,27 @@ func tree(body any) any {
 	var value any
 	if err := dec.Decode(&value); err != nil {
 		panic("provider: " + err.Error())
+	}
+	return prune(value)
+}
+
+// prune leaves out what is null, and maps of nothing else: it is not there.
+func prune(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		before := len(v)
+		for key, element := range v {
+			if v[key] = prune(element); v[key] == nil {
+				delete(v, key)
+			}
+		}
+		if len(v) == 0 && before > 0 {
+			return nil
+		}
+	case []any:
+		for n := range v {
+			v[n] = prune(v[n])
+		}
 	}
 	return value
 }
@@ -60,15 +85,23 @@ func diffMaps(path string, have, want map[string]any, out *[]Detail) {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		step := key
-		if path != "" {
-			step = path + "." + key
-			if strings.ContainsAny(key, "./: ") {
-				step = fmt.Sprintf("%s[%q]", path, key)
-			}
-		}
+		step := joinPath(path, key)
 		diffValue(step, have[key], want[key], out)
 	}
+}
+
+// joinPath adds a step to an attribute path: .step, or ["step"] where it is no plain word.
+func joinPath(path, step string) string {
+	odd := strings.ContainsFunc(step, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	switch {
+	case odd || step == "":
+		return path + "[" + strconv.Quote(step) + "]"
+	case path == "":
+		return step
+	}
+	return path + "." + step
 }
 
 // byName turns two lists of named elements into maps by name; ok is false where they are not such lists.
