@@ -152,6 +152,11 @@ func (p *Provider) removeFolder(ctx context.Context, lab, folder string) error {
 		return err
 	}
 	_, err := p.host.Run(ctx, host.Cmd("rmdir", "--ignore-fail-on-non-empty", "--", base))
+	if err != nil {
+		if _, there := p.host.Run(ctx, host.Cmd("test", "-e", base)); there != nil {
+			return nil // another machine's removal, side by side with this one, was first
+		}
+	}
 	return err
 }
 
