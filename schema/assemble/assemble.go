@@ -29,6 +29,7 @@ type Assembler struct {
 	rulesets  map[schema.Addr]*schema.Ruleset
 	gateways  map[string]*block // vms by bridge and address
 	dependent map[schema.Addr][]schema.Addr
+	anyFailed bool // a block is in error, so what others do is not wholly known
 }
 
 // block is one instance of a block and what was made of it.
@@ -158,18 +159,18 @@ func (a *Assembler) refer(v cty.Value, kind string, at hcl.Range) (*reference, *
 	if !ty.IsObjectType() || !ty.HasAttribute("id") {
 		detail := fmt.Sprintf("Write %s.NAME.", kind)
 		if key, ok := instanceKey(v, kind); ok {
-			detail = fmt.Sprintf("The block has several instances; name one of them: […][%s].", key)
+			detail = fmt.Sprintf("The block has several instances; name one of them, as %s.", key)
 		}
-		return nil, diag.New(diag.WrongRef, at, fmt.Sprintf("This is not a %s", kind), detail)
+		return nil, diag.New(diag.WrongRef, at, "This is not "+article(kind), detail)
 	}
 	id := v.GetAttr("id")
 	if id.IsNull() || id.Type() != cty.String {
-		return nil, diag.New(diag.WrongRef, at, fmt.Sprintf("This is not a %s", kind), fmt.Sprintf("Write %s.NAME.", kind))
+		return nil, diag.New(diag.WrongRef, at, "This is not "+article(kind), fmt.Sprintf("Write %s.NAME.", kind))
 	}
 	addr, err := schema.ParseAddr(id.AsString())
 	b := a.byAddr[addr]
 	if err != nil || addr.Kind != kind || b == nil {
-		return nil, diag.New(diag.WrongRef, at, fmt.Sprintf("%s is not a %s", id.AsString(), kind), fmt.Sprintf("Write %s.NAME.", kind))
+		return nil, diag.New(diag.WrongRef, at, fmt.Sprintf("%s is not %s", id.AsString(), article(kind)), fmt.Sprintf("Write %s.NAME.", kind))
 	}
 	if b.node.Failed {
 		return nil, nil
@@ -177,13 +178,20 @@ func (a *Assembler) refer(v cty.Value, kind string, at hcl.Range) (*reference, *
 	return &reference{block: b}, nil
 }
 
-// instanceKey is the key of one of the instances that v holds, if that is what it is.
+func article(kind string) string {
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// instanceKey is the address of one of the instances that v holds, if that is what it is.
 func instanceKey(v cty.Value, kind string) (string, bool) {
 	if !v.CanIterateElements() {
 		return "", false
 	}
 	for it := v.ElementIterator(); it.Next(); {
-		key, element := it.Element()
+		_, element := it.Element()
 		if ty := element.Type(); !ty.IsObjectType() || !ty.HasAttribute("id") {
 			return "", false
 		}
@@ -191,10 +199,9 @@ func instanceKey(v cty.Value, kind string) (string, bool) {
 		if id.Type() != cty.String || id.IsNull() || !strings.Contains(id.AsString(), kind+".") {
 			return "", false
 		}
-		if key.Type() == cty.String {
-			return fmt.Sprintf("%q", key.AsString()), true
-		}
-		return key.AsBigFloat().String(), true
+		addr, err := schema.ParseAddr(id.AsString())
+		addr.Module = ""
+		return addr.String(), err == nil
 	}
 	return "", false
 }

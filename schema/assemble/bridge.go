@@ -13,6 +13,7 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/function"
 	"github.com/labctl/labctl/schema/ruleset"
+	"github.com/labctl/labctl/schema/table"
 )
 
 func (a *Assembler) bridge(b *block) hcl.Diagnostics {
@@ -126,6 +127,9 @@ func (a *Assembler) outlet(n *decode.Node, r *schema.Route, ports []port) hcl.Di
 	if d := family(n, r); d != nil {
 		return hcl.Diagnostics{d}
 	}
+	if d := noInterface(n, r, ports); d != nil {
+		return hcl.Diagnostics{d}
+	}
 	if r.Via == "" {
 		if r.Interface == "" && r.Type == "" {
 			return hcl.Diagnostics{diag.New(diag.NoSubnet, n.DefRange, fmt.Sprintf("The route to %s has no way out", r.To),
@@ -151,6 +155,27 @@ func (a *Assembler) outlet(n *decode.Node, r *schema.Route, ports []port) hcl.Di
 		return hcl.Diagnostics{outside(n, r, ports)}
 	}
 	return nil
+}
+
+// noInterface tells of a route by an interface that is not there.
+func noInterface(n *decode.Node, r *schema.Route, ports []port) *hcl.Diagnostic {
+	var names []string
+	for _, p := range ports {
+		if p.name == r.Interface {
+			return nil
+		}
+		names = append(names, p.name)
+	}
+	if r.Interface == "" {
+		return nil
+	}
+	detail := "There are: " + strings.Join(names, ", ") + "."
+	if len(names) == 0 {
+		detail = "It has no interfaces."
+	} else if meant := table.Nearest(r.Interface, names); meant != "" {
+		detail = fmt.Sprintf("Did you mean %q?", meant)
+	}
+	return diag.In(diag.New(diag.NoInterface, n.At("interface"), fmt.Sprintf("There is no interface %q here", r.Interface), detail), n.DefRange)
 }
 
 // holderOf is the port with the subnet of via; dynamic says that a port may get one while it runs.

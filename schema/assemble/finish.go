@@ -1,11 +1,13 @@
 package assemble
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/diag"
 )
 
 // Finish makes the lab of all blocks taken up. Blocks in error are left out.
@@ -24,11 +26,19 @@ func (a *Assembler) Finish() (*schema.Lab, hcl.Diagnostics) {
 		lab.Resources = append(lab.Resources, resources...)
 	}
 	for _, b := range a.blocks {
-		if !b.node.Failed {
-			lab.Resources = append(lab.Resources, b.resources()...)
+		if b.node.Failed {
+			a.anyFailed = true
+			continue
 		}
+		lab.Resources = append(lab.Resources, b.resources()...)
 	}
 	a.depend(lab)
+	for _, b := range a.byKind["nftables"] {
+		if !b.used && !b.node.Failed && !a.anyFailed {
+			diags = append(diags, diag.At(b.addr.String(), hcl.Diagnostics{diag.Warn(diag.UnusedRuleset, b.node.DefRange,
+				"The ruleset is attached to nothing", fmt.Sprintf("Write nftables = [%s] in a vm or host block.", b.addr))})...)
+		}
+	}
 	checks, more := a.checks()
 	lab.Checks = checks
 	return lab, append(diags, more...)

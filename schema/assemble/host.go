@@ -41,13 +41,13 @@ func (a *Assembler) placed() hcl.Diagnostics {
 		if b.node.Failed || b.node.Def.Attr("host") == nil || slices.Contains(names, b.host) {
 			continue
 		}
-		listed := strings.TrimPrefix(strings.Join(names, ", host."), ", ")
+		listed := "host = host." + strings.Join(names, ", or host = host.")
 		if b.host == "" {
 			diags = append(diags, diag.New(diag.MissingArgument, b.node.DefRange, fmt.Sprintf("It is not said which host carries the %s", b.addr.Kind),
-				fmt.Sprintf("The lab has labelled hosts, so write host = host.%s.", listed)))
+				"The lab has labelled hosts. Say which: "+listed+"."))
 			continue
 		}
-		diags = append(diags, diag.New(diag.UnknownRef, b.node.At("host"), fmt.Sprintf("There is no host %q", b.host), "There is host."+listed+"."))
+		diags = append(diags, diag.New(diag.UnknownRef, b.node.At("host"), fmt.Sprintf("There is no host %q", b.host), "Write "+listed+"."))
 	}
 	return diags
 }

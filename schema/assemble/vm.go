@@ -318,7 +318,11 @@ func (a *Assembler) nat(b *block, n *decode.Node) hcl.Diagnostics {
 		return diags
 	}
 	for _, problem := range nat.Problems(*d) {
-		diags = append(diags, diag.In(diag.New(diag.Malformed, n.Find(problem.Path), "The NAT is declared badly", problem.Message+"."), n.DefRange))
+		code := diag.Malformed
+		if strings.HasSuffix(problem.Message, "already") {
+			code = diag.ForwardTwice
+		}
+		diags = append(diags, diag.In(diag.New(code, n.Find(problem.Path), "The NAT is declared badly", problem.Message+"."), n.DefRange))
 	}
 	return diags
 }

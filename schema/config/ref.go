@@ -137,7 +137,7 @@ func (l *loader) resolve(d *decl, mod *module, traversals []hcl.Traversal) {
 		}
 		def := l.root.Block(kind)
 		if kind != "var" && kind != "local" && (def == nil || !def.Referable) {
-			l.unknownRoot(t)
+			l.unknownRoot(mod, t)
 			d.refs = append(d.refs, r)
 			continue
 		}
@@ -214,7 +214,7 @@ func (l *loader) whole(d *decl, mod *module, kind string) {
 	}
 }
 
-func (l *loader) unknownRoot(t hcl.Traversal) {
+func (l *loader) unknownRoot(mod *module, t hcl.Traversal) {
 	root := t.RootName()
 	roots := []string{"var", "local", "module", "each", "count", "path"}
 	for i := range l.root.Blocks {
@@ -223,10 +223,23 @@ func (l *loader) unknownRoot(t hcl.Traversal) {
 		}
 	}
 	detail := nearest(root, slices.Compact(slices.Sorted(slices.Values(roots))), "")
-	if len(t) == 1 {
+	switch block := labelled(mod, root); {
+	case block != nil && len(t) == 1:
+		detail = fmt.Sprintf("Did you mean %s? Or, where it is to be text, %q in quotes?", block.name.kind+"."+root, root)
+	case len(t) == 1:
 		detail = strings.TrimSpace(fmt.Sprintf("Text stands in quotes: %q. %s", root, nearestOnly(root, roots)))
 	}
 	l.diags = append(l.diags, diag.In(diag.New(diag.UnknownRef, t[0].SourceRange(), fmt.Sprintf("There is nothing of the name %q", root), detail), t.SourceRange()))
+}
+
+// labelled is the first block of the label, of whatever kind.
+func labelled(mod *module, label string) *decl {
+	for _, d := range mod.ordered {
+		if d.name.label == label && d.name.kind != "output" && d.name.kind != "check" {
+			return d
+		}
+	}
+	return nil
 }
 
 func nearestOnly(name string, names []string) string {

@@ -2,27 +2,67 @@ package decode
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/labctl/labctl/schema/table"
 )
 
-// clarify gives the evaluator's diagnostics our own suggestions.
+// clarify gives the evaluator's diagnostics our own words and suggestions.
 func clarify(diags hcl.Diagnostics) {
 	for _, d := range diags {
-		if call, ok := hcl.DiagnosticExtra[interface {
-			CalledFunctionName() string
-			FunctionCallError() error
-		}](d); ok && call.FunctionCallError() == nil && d.Summary == "Call to unknown function" && d.EvalContext != nil {
-			d.Detail = suggest(call.CalledFunctionName(), functionNames(d.EvalContext))
-			d.Summary = fmt.Sprintf("There is no function %q", call.CalledFunctionName())
-			continue
-		}
-		if d.Summary == "Unsupported attribute" && d.Expression != nil && d.EvalContext != nil {
+		unknown, isUnknown := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d)
+		call, isCall := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+		switch {
+		case isUnknown && d.EvalContext != nil:
+			d.Summary = fmt.Sprintf("There is no function %q", unknown.CalledFunctionName())
+			d.Detail = suggest(unknown.CalledFunctionName(), functionNames(d.EvalContext))
+		case isCall && call.FunctionCallError() != nil:
+			d.Summary = fmt.Sprintf("The function %s has no answer", call.CalledFunctionName())
+			d.Detail = sentence(call.FunctionCallError().Error())
+		case d.Summary == "Unsupported attribute" && d.Expression != nil && d.EvalContext != nil:
 			clarifyAttribute(d)
+		case d.Summary == "Invalid index" && d.Expression != nil && d.EvalContext != nil:
+			clarifyIndex(d)
+		}
+	}
+}
+
+// sentence makes one of an error's text.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	if text[0] >= 'a' && text[0] <= 'z' {
+		text = capital(text)
+	}
+	return strings.TrimSuffix(text, ".") + "."
+}
+
+// clarifyIndex says which keys there are.
+func clarifyIndex(d *hcl.Diagnostic) {
+	for _, traversal := range d.Expression.Variables() {
+		for end := 1; end < len(traversal); end++ {
+			index, ok := traversal[end].(hcl.TraverseIndex)
+			value, diags := traversal[:end].TraverseAbs(d.EvalContext)
+			if diags.HasErrors() || !ok || index.Key.Type() != cty.String || value.IsMarked() || !value.IsKnown() {
+				continue
+			}
+			names, _ := attributeNames(value)
+			if ty := value.Type(); ty.IsMapType() && !value.IsNull() && value.LengthInt() > 0 {
+				names = slices.Sorted(maps.Keys(value.AsValueMap()))
+			}
+			if names == nil || slices.Contains(names, index.Key.AsString()) {
+				continue
+			}
+			d.Summary = fmt.Sprintf("There is no element %q", index.Key.AsString())
+			d.Detail = suggest(index.Key.AsString(), names)
+			return
 		}
 	}
 }

@@ -16,7 +16,7 @@ func Nearest(name string, candidates []string) string {
 		if candidate == name {
 			continue
 		}
-		d := levenshtein.Distance(lower, strings.ToLower(candidate), nil)
+		d := distance(lower, strings.ToLower(candidate))
 		if d >= len(candidate) || d >= len(name) { // nothing in common
 			continue
 		}
@@ -28,6 +28,24 @@ func Nearest(name string, candidates []string) string {
 		best = contained(lower, candidates)
 	}
 	return best
+}
+
+// distance counts slips; two letters that changed places are one.
+func distance(a, b string) int {
+	d := levenshtein.Distance(a, b, nil)
+	if d == 2 && len(a) == len(b) {
+		first, last := 0, len(a)-1
+		for a[first] == b[first] {
+			first++
+		}
+		for a[last] == b[last] {
+			last--
+		}
+		if last == first+1 && a[first] == b[last] && a[last] == b[first] {
+			return 1
+		}
+	}
+	return d
 }
 
 // contained finds the one candidate that is a whole part of name, or of which name is one, as address is of addresses_v4.

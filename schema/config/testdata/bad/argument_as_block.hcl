@@ -1,0 +1,5 @@
+lab "x" {}
+bridge "br0" {
+  mac {
+  }
+}

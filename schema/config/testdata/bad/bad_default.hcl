@@ -1,0 +1,5 @@
+lab "x" {}
+variable "ports" {
+  type    = list(number)
+  default = ["ssh"]
+}

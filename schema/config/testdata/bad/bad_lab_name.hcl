@@ -1,0 +1,1 @@
+lab "My Lab" {}

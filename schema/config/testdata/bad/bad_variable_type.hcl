@@ -1,0 +1,4 @@
+lab "x" {}
+variable "ports" {
+  type = lst(number)
+}

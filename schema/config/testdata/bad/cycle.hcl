@@ -1,0 +1,6 @@
+lab "x" {}
+locals {
+  a = local.b
+  b = "${local.c}!"
+  c = local.a
+}

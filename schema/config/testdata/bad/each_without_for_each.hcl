@@ -1,0 +1,4 @@
+lab "x" {}
+bridge "b" {
+  name = each.key
+}

@@ -1,0 +1,3 @@
+lab "x" {}
+nftables "f" {
+}

@@ -1,0 +1,5 @@
+lab "x" {}
+bridge "b" {
+  for_each = toset(["x"])
+  count    = 2
+}

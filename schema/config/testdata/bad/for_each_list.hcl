@@ -1,0 +1,4 @@
+lab "x" {}
+bridge "b" {
+  for_each = ["x", "y"]
+}

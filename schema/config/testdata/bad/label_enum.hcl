@@ -1,0 +1,5 @@
+lab "x" {}
+nftables "f" {
+  table "ipv4" "filter" {
+  }
+}

@@ -1,0 +1,9 @@
+lab "x" {}
+image "micro" {
+  build = "micro"
+}
+vm "a" {
+  image = image.micro
+  interface "eth0" {
+  }
+}

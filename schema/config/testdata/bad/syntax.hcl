@@ -1,0 +1,4 @@
+lab "x" {}
+bridge "br0" {
+  addresses = ["192.168.111.1/24"
+}

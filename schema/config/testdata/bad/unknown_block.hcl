@@ -1,0 +1,3 @@
+lab "x" {}
+brigde "br0" {
+}

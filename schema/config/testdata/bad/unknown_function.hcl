@@ -1,0 +1,4 @@
+lab "x" {}
+output "o" {
+  value = jsonencod({})
+}

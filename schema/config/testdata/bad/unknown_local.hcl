@@ -1,0 +1,7 @@
+lab "x" {}
+locals {
+  sites = {}
+}
+output "o" {
+  value = local.site
+}

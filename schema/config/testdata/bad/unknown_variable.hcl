@@ -1,0 +1,7 @@
+lab "x" {}
+variable "nat_type" {
+  default = "symmetric"
+}
+output "o" {
+  value = var.nat_typ
+}

@@ -1,0 +1,7 @@
+lab "x" {}
+image "micro" {
+  build = "micro"
+}
+vm "a" {
+  image = micro
+}

@@ -1,0 +1,4 @@
+lab "x" {}
+nftables "f" {
+  ruleset = "table ip f {}"
+}

@@ -1,0 +1,3 @@
+lab "x" {
+  required_version = ">= 99"
+}
