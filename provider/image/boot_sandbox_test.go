@@ -130,7 +130,7 @@ func (m *machine) exec(args ...string) string {
 	m.t.Helper()
 	var started struct{ PID int }
 	m.call("guest-exec", map[string]any{"path": args[0], "arg": args[1:], "capture-output": true}, &started)
-	for {
+	for limit := time.Now().Add(20 * time.Second); ; {
 		var status struct {
 			Exited   bool
 			ExitCode int
@@ -139,6 +139,9 @@ func (m *machine) exec(args ...string) string {
 		}
 		m.call("guest-exec-status", map[string]any{"pid": started.PID}, &status)
 		if !status.Exited {
+			if time.Now().After(limit) {
+				m.t.Fatalf("%q: still running after 20 s", args)
+			}
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
@@ -197,7 +200,7 @@ func TestMicroBoots(t *testing.T) {
 	t.Logf("the agent answered after %v", m.booted.Round(10*time.Millisecond))
 	for _, tool := range [][]string{
 		{"nft", "--version"}, {"conntrack", "--version"}, {"ncat", "--version"}, {"ip", "-V"}, {"busybox", "uname", "-r"}, {"tc", "-V"},
-		{"tcpdump", "--version"},
+		{"tcpdump", "-D"},
 	} {
 		m.exec(tool...)
 	}
@@ -205,6 +208,14 @@ func TestMicroBoots(t *testing.T) {
 		"add rule ip t c ip protocol tcp masquerade random")
 	if rules := m.exec("nft", "list", "ruleset"); !strings.Contains(rules, "masquerade random") {
 		t.Errorf("the rule is not in the ruleset:\n%s", rules)
+	}
+	// ncat and tcpdump without the libraries that are left out.
+	said := m.exec("busybox", "sh", "-c", `(timeout 15 tcpdump -i lo -c 1 -w /tmp/seen udp & timeout 15 ncat -l 127.0.0.1 7000 &
+		until echo hello | ncat --send-only 127.0.0.1 7000; do usleep 100000; done
+		while ! [ -s /tmp/seen ]; do usleep 100000; done
+		echo hi | ncat -u --send-only 127.0.0.1 9; wait; tcpdump -nr /tmp/seen) 2>&1`)
+	if !strings.Contains(said, "\nhello\n") || !strings.Contains(said, "127.0.0.1.9: UDP, length 3") {
+		t.Errorf("what ncat and tcpdump heard: %s", said)
 	}
 	m.exec("busybox", "sh", "-c", "echo kept >/root/kept && sync")
 	m.powerOff("guest-shutdown")

@@ -18,7 +18,8 @@ var libraryDirs = [...]string{
 }
 
 // closure lists the interpreter and the shared libraries that programs need, those that libraries need included, each
-// once, as paths below root by the name under which they are looked for.
+// once, as paths below root by the name under which they are looked for. Those of leftOut and what only they need are not
+// among them.
 func closure(root string, programs []string) ([]string, error) {
 	var found []string
 	seen := map[string]bool{}
@@ -35,6 +36,9 @@ func closure(root string, programs []string) ([]string, error) {
 			found = append(found, interpreter)
 		}
 		for _, name := range needs {
+			if leftOut[name] != "" {
+				continue
+			}
 			library, err := findLibrary(root, name)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)

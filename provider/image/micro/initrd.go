@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,7 +26,7 @@ var rootFiles embed.FS
 // recipe is a digest of what this package puts into the image by itself.
 func recipe() string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, "format 1", programs, modules, withoutApplets)
+	fmt.Fprintln(sum, "format 1", programs, modules, withoutApplets, leftOut, preparations, droppedSections)
 	err := fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -114,10 +115,13 @@ func writeInitrd(path string, in Inputs, applets []string) (err error) {
 
 func writeArchive(w io.Writer, in Inputs, applets []string) error {
 	a := &archive{w: cpio.NewWriter(w), dirs: map[string]bool{}}
-	for _, dir := range []string{"/dev", "/proc", "/sys", "/run", "/tmp", "/root", "/mnt", "/etc/network", "/var/lib/labctl", "/var/log"} {
+	for _, dir := range []string{"/dev", "/proc", "/sys", "/run", "/root", "/mnt", "/etc/network", "/var/lib/labctl", "/var/log"} {
 		if err := a.dir(dir); err != nil {
 			return err
 		}
+	}
+	if err := a.w.WriteHeader(&cpio.Header{Name: "tmp", Mode: cpio.TypeDir | 0o1777, Links: 2}); err != nil {
+		return err
 	}
 	for _, link := range [][2]string{
 		{"/bin", "usr/bin"}, {"/sbin", "usr/bin"}, {"/usr/sbin", "bin"}, {"/var/run", "../run"}, {"/etc/mtab", "../proc/self/mounts"},
@@ -167,17 +171,22 @@ func addOwn(a *archive, in Inputs) error {
 }
 
 func addPrograms(a *archive, in Inputs) error {
-	var sources []string
-	for source := range in.places {
-		sources = append(sources, source)
-	}
-	slices.Sort(sources)
+	sources := slices.Sorted(maps.Keys(in.places))
 	for _, source := range sources {
 		data, err := os.ReadFile(filepath.Join(in.opts.Root, source))
 		if err != nil {
 			return err
 		}
 		if err := a.file(in.places[source], 0o755, data); err != nil {
+			return err
+		}
+	}
+	absent, err := standIns(in.opts.Root, sources)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(absent)) {
+		if err := a.file("/usr/lib/"+name, 0o755, absent[name]); err != nil {
 			return err
 		}
 	}
@@ -192,6 +201,9 @@ func addModules(a *archive, in Inputs) error {
 		data, err := os.ReadFile(filepath.Join(in.modules.dir, file))
 		if err != nil {
 			return err
+		}
+		if data, err = stripModule(data); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		if err := a.file(path.Join(top, file), 0o644, data); err != nil {
 			return err
