@@ -126,7 +126,7 @@ func (s *session) host(name string) (*carrier, error) {
 // plan makes a plan that can be applied; one with errors is shown, and is an error.
 func (s *session) plan(ctx context.Context, asked plan.Options) (*plan.Plan, error) {
 	p, err := s.engine.Plan(ctx, s.lab, asked)
-	if err != nil {
+	if p == nil {
 		return nil, s.tell(err)
 	}
 	if len(p.Errors) > 0 {
