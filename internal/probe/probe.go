@@ -63,7 +63,7 @@ func Run(ctx context.Context, lab *schema.Lab, machines Machines, checks []schem
 	var tell sync.Mutex
 	for n := range checks {
 		wait.Go(func() {
-			free := r.turns.take(uses(&checks[n]))
+			free := r.turns.take(r.uses(&checks[n]))
 			slots <- struct{}{}
 			results[n] = r.run(ctx, &checks[n])
 			<-slots
@@ -154,22 +154,16 @@ func (r *runner) prepare(c *schema.Check) probing {
 		return r.holePunch(c.HolePunch)
 	case c.Exec != nil:
 		return r.exec(c.Exec)
-	}
-	return probing{kind: kindOf(c)}
-}
-
-func kindOf(c *schema.Check) string {
-	switch {
 	case c.UDP != nil:
-		return "udp"
+		return r.udp(c.UDP)
 	case c.NAT != nil:
-		return "nat"
+		return r.nat(c.NAT)
 	case c.Route != nil:
-		return "route"
+		return r.route(c.Route)
 	case c.Throughput != nil:
-		return "throughput"
+		return r.throughput(c.Throughput)
 	}
-	return "empty"
+	return probing{kind: "empty"}
 }
 
 // turns lets checks that would disturb each other run one after the other: two hole punches in one machine share its
@@ -206,10 +200,23 @@ func (t *turns) take(names []string) (free func()) {
 	}
 }
 
-// uses names the machines that the check must have for itself.
-func uses(c *schema.Check) []string {
-	if c.HolePunch == nil {
-		return nil
+// uses names the machines that the check must have for itself: where it takes ports, or measures.
+func (r *runner) uses(c *schema.Check) []string {
+	switch {
+	case c.HolePunch != nil:
+		names := []string{c.HolePunch.A.Domain, c.HolePunch.B.Domain}
+		if c.HolePunch.Via != nil {
+			names = append(names, c.HolePunch.Via.Domain)
+		}
+		return names
+	case c.NAT != nil:
+		parts, err := r.natParts(c.NAT)
+		if err != nil {
+			return nil // it says so itself
+		}
+		return []string{parts.client.Domain, parts.server.Domain, c.NAT.Router.Domain}
+	case c.Throughput != nil:
+		return []string{c.Throughput.From.Domain, c.Throughput.To.Domain}
 	}
-	return []string{c.HolePunch.A.Domain, c.HolePunch.B.Domain}
+	return nil
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/nat"
 )
 
 // punchTime is how long both sides try. It has to outlast the difference between the moments at which the agents of the
@@ -29,6 +31,9 @@ func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
 			return r.punch(ctx, c, session)
 		},
 		explain: func(ctx context.Context, last attempt) []string {
+			if c.Via != nil {
+				return append(r.declaredNAT(c.A), r.declaredNAT(c.B)...)
+			}
 			if last.got == success {
 				return []string{"both routers keep one outside port for every peer, which is what a punch needs"}
 			}
@@ -39,6 +44,37 @@ func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
 
 // punch lets both sides begin at once and counts a hole as punched when both have heard the other.
 func (r *runner) punch(ctx context.Context, c *schema.HolePunchCheck, session string) attempt {
+	if c.Via != nil {
+		return r.punchVia(ctx, c, session)
+	}
+	return r.punchSides(ctx, c, session, "")
+}
+
+// rendezvousPort is where the server of `via` listens when no port is declared.
+const rendezvousPort = 3480
+
+// punchVia has the helper in the machine of `via` introduce both sides to each other.
+func (r *runner) punchVia(ctx context.Context, c *schema.HolePunchCheck, session string) (a attempt) {
+	port := c.Via.Port
+	if port == 0 {
+		port = rendezvousPort
+	}
+	if c.Via.Domain == "" {
+		return attempt{err: errors.New("via must be a machine of the lab: labctl starts the server in it")}
+	}
+	at := withPort(c.Via.Address, port)
+	server := inside.Server{Rendezvous: at, Session: session, Clients: 2, Timeout: 2*punchTime + startTime}
+	err := r.withServer(ctx, c.Via.Domain, server, func() error {
+		a = r.punchSides(ctx, c, session, at)
+		return a.err
+	})
+	if err != nil {
+		return attempt{err: err}
+	}
+	return a
+}
+
+func (r *runner) punchSides(ctx context.Context, c *schema.HolePunchCheck, session, via string) attempt {
 	peers := [2]schema.PunchPeer{c.A, c.B}
 	var answers [2]inside.Answer
 	var errs [2]error
@@ -48,7 +84,7 @@ func (r *runner) punch(ctx context.Context, c *schema.HolePunchCheck, session st
 		wait.Go(func() {
 			answers[n], errs[n] = r.machines.Ask(ctx, self.Domain, inside.Request{Punch: &inside.Punch{
 				Protocol: c.Protocol, Session: session, Name: string("ab"[n]), Port: self.Port,
-				To: outside(other), ToPort: other.Port, Timeout: punchTime,
+				To: outside(other), ToPort: other.Port, Via: via, Timeout: punchTime,
 			}})
 		})
 	}
@@ -99,6 +135,17 @@ func (r *runner) explainNAT(ctx context.Context, protocol string, self, other sc
 	}
 	return []string{fmt.Sprintf("%s sends %s's packets from port %s, and not from %d, where %s sends to: "+
 		"a NAT that picks another port for each peer lets no hole be punched", router, self.VM, port, self.Port, other.VM)}
+}
+
+// declaredNAT tells how the router before a peer is declared: that decides a punch whose ports a server tells.
+func (r *runner) declaredNAT(p schema.PunchPeer) []string {
+	router, _ := r.holder(p.Outside)
+	guest := r.guest(router)
+	if guest == nil || guest.NAT == nil {
+		return nil
+	}
+	n := nat.Resolve(*guest.NAT)
+	return []string{fmt.Sprintf("%s, before %s, maps %s and filters %s", router, p.VM, n.Mapping, n.Filtering)}
 }
 
 var (
