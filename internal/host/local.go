@@ -43,7 +43,16 @@ func (Local) WriteFile(_ context.Context, path string, data []byte, mode fs.File
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, data, mode, renameio.IgnoreUmask())
+	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	// The new name is in the folder, which has to be on the disk too before a power cut cannot bring the old file back.
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
 }
 
 // Remove implements Host.
