@@ -210,9 +210,9 @@ func TestMicroBoots(t *testing.T) {
 		t.Errorf("the rule is not in the ruleset:\n%s", rules)
 	}
 	// ncat and tcpdump without the libraries that are left out.
-	said := m.exec("busybox", "sh", "-c", `(timeout 15 tcpdump -i lo -c 1 -w /tmp/seen udp & timeout 15 ncat -l 127.0.0.1 7000 &
+	said := m.exec("busybox", "sh", "-c", `(tcpdump -i lo -c 1 -w /tmp/seen udp & ncat -l 127.0.0.1 7000 &
 		until echo hello | ncat --send-only 127.0.0.1 7000; do usleep 100000; done
-		until tcpdump -nr /tmp/seen | grep UDP; do echo hi | ncat -u --send-only 127.0.0.1 9; usleep 100000; done; wait) 2>&1`)
+		until tcpdump -nr /tmp/seen | grep UDP; do echo hi | ncat -u --send-only 127.0.0.1 9; usleep 100000; done) 2>&1`)
 	if !strings.Contains(said, "\nhello\n") || !strings.Contains(said, "127.0.0.1.9: UDP, length 3") {
 		t.Errorf("what ncat and tcpdump heard: %s", said)
 	}
