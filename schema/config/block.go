@@ -107,6 +107,7 @@ func (e *evaluator) instance(d *decl, ctx *hcl.EvalContext, in assemble.Instance
 		diags = append(diags, e.conditions(cycle, "postcondition", self)...)
 	}
 	e.diags = append(e.diags, diag.At(in.Addr.String(), diags)...)
+	node.Secrets(e.secrets)
 	return node
 }
 

@@ -62,7 +62,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	l.resolveAll()
 	e := &evaluator{
 		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: l.base,
-		assembler: assemble.New(name, l.base, reader), failed: make(map[*decl]bool),
+		assembler: assemble.New(name, l.base, reader), failed: make(map[*decl]bool), secrets: make(map[string]bool),
 	}
 	e.diags = append(e.diags, l.diags...)
 	e.labBlock(root, opts.Version)
@@ -79,7 +79,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	if name != "" {
 		res.Lab = lab
 	}
-	return res, diag.Unique(e.diags)
+	return res, diag.Unique(diag.Redact(e.diags, e.secrets))
 }
 
 // Range is where an attribute of a resource or check stands; where the path is "" or leads nowhere, the block.

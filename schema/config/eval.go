@@ -21,6 +21,7 @@ type evaluator struct {
 	assembler *assemble.Assembler
 	values    *variableValues
 	failed    map[*decl]bool
+	secrets   map[string]bool // texts that no message may show
 
 	description string
 	outputs     []schema.Output

@@ -110,6 +110,7 @@ func (e *evaluator) variable(d *decl, s *scope) cty.Value {
 		return cty.DynamicVal
 	}
 	if sig.sensitive {
+		decode.Secrets(v, e.secrets)
 		v = v.Mark(function.Sensitive)
 	}
 	e.validate(d, s, v, at, given)
@@ -164,8 +165,8 @@ func (e *evaluator) fit(d *decl, sig *signature, raw cty.Value, at hcl.Range, ex
 		return v
 	}
 	problem := diag.New(diag.BadValue, at, fmt.Sprintf("The value of var.%s does not fit its type", d.name.label), capitalized(err.Error()))
-	if at.Filename == "" {
-		problem.Subject = &d.at
+	if at.Filename == "" || sig.sensitive { // the source line would show the secret
+		problem.Subject, problem.Context = &d.at, nil
 	}
 	problem.Expression = expr
 	e.diags = append(e.diags, problem)
@@ -190,7 +191,7 @@ func (e *evaluator) validate(d *decl, s *scope, v cty.Value, at hcl.Range, given
 	ctx := e.contextOf(append(refsWithin(d.refs, d.mod), ref{root: "var", label: d.name.label, target: d}), s)
 	for _, child := range validations {
 		subject := d.at
-		if given && at.Filename != "" {
+		if given && at.Filename != "" && !v.IsMarked() { // where it is secret, its source line would show it
 			subject = at
 		}
 		e.diags = append(e.diags, e.condition(child, ctx, diag.Validation, fmt.Sprintf("The value of var.%s is refused", d.name.label), subject)...)

@@ -25,12 +25,28 @@ func clarify(diags hcl.Diagnostics) {
 		case isCall && call.FunctionCallError() != nil:
 			d.Summary = fmt.Sprintf("The function %s has no answer", call.CalledFunctionName())
 			d.Detail = sentence(call.FunctionCallError().Error())
+			if usesSecret(d) {
+				d.Detail = "Why is not shown, since a sensitive value took part."
+			}
 		case d.Summary == "Unsupported attribute" && d.Expression != nil && d.EvalContext != nil:
 			clarifyAttribute(d)
 		case d.Summary == "Invalid index" && d.Expression != nil && d.EvalContext != nil:
 			clarifyIndex(d)
 		}
 	}
+}
+
+// usesSecret reports whether a sensitive value took part in the expression at fault.
+func usesSecret(d *hcl.Diagnostic) bool {
+	if d.Expression == nil || d.EvalContext == nil {
+		return false
+	}
+	for _, traversal := range d.Expression.Variables() {
+		if v, diags := traversal.TraverseAbs(d.EvalContext); !diags.HasErrors() && v.ContainsMarked() {
+			return true
+		}
+	}
+	return false
 }
 
 // sentence makes one of an error's text.

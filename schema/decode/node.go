@@ -141,6 +141,9 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 	for _, d := range more {
 		d.Expression, d.EvalContext = attr.Expr, ctx
 		diag.In(d, attr.Range)
+		if v.Sensitive {
+			d.Summary, d.Detail = fmt.Sprintf("The value of %q is not accepted", def.Name), "It is sensitive, so it is not shown. "+def.Doc
+		}
 	}
 	diags = append(diags, more...)
 	if more.HasErrors() {
@@ -241,6 +244,29 @@ func labelKey(n *Node) string {
 		}
 	}
 	return key
+}
+
+// Secrets collects the texts in the values that must not be shown.
+func (n *Node) Secrets(into map[string]bool) {
+	for _, v := range n.Values {
+		if v.Sensitive {
+			Secrets(v.Value, into)
+		}
+	}
+	for _, child := range n.Nodes {
+		child.Secrets(into)
+	}
+}
+
+// Secrets collects the texts in a value.
+func Secrets(v cty.Value, into map[string]bool) {
+	bare, _ := v.UnmarkDeep()
+	_ = cty.Walk(bare, func(_ cty.Path, part cty.Value) (bool, error) { // the callback never fails
+		if part.Type() == cty.String && part.IsKnown() && !part.IsNull() {
+			into[part.AsString()] = true
+		}
+		return true, nil
+	})
 }
 
 // SensitivePaths lists the arguments whose values must not be shown, by path in the language's words.

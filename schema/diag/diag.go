@@ -4,7 +4,9 @@ package diag
 
 import (
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -119,6 +121,24 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// Redact takes secrets out of what diagnostics say.
+func Redact(diags hcl.Diagnostics, secrets map[string]bool) hcl.Diagnostics {
+	var pairs []string
+	for _, secret := range slices.Sorted(maps.Keys(secrets)) {
+		if len(secret) > 2 { // shorter ones are in any text by chance
+			pairs = append(pairs, secret, "(sensitive)")
+		}
+	}
+	if len(pairs) == 0 {
+		return diags
+	}
+	redact := strings.NewReplacer(pairs...)
+	for _, d := range diags {
+		d.Summary, d.Detail = redact.Replace(d.Summary), redact.Replace(d.Detail)
+	}
+	return diags
 }
 
 // FromError is an error with no place in the lab as a diagnostic.

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
@@ -12,7 +13,7 @@ func Nearest(name string, candidates []string) string {
 	limit := 1 + max(0, (len(name)-2)/3)
 	best, bestDistance := "", limit+1
 	lower := strings.ToLower(name)
-	for _, candidate := range candidates {
+	for _, candidate := range slices.Sorted(slices.Values(candidates)) { // in order, so that ties end alike
 		if candidate == name {
 			continue
 		}
