@@ -3,6 +3,7 @@
 package guest_test
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"os"
@@ -44,8 +45,10 @@ func machine(t *testing.T) guest.System {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := netlink.LinkDel(far); err != nil {
-				t.Error(err)
+			if far, err := netlink.LinkByName("far" + name); err == nil { // else it went with its namespace
+				if err := netlink.LinkDel(far); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
@@ -56,8 +59,8 @@ func machine(t *testing.T) guest.System {
 
 func run(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := host.Local{}.Run(t.Context(), host.Cmd(args...))
-	if err != nil && t.Context().Err() == nil {
+	out, err := host.Local{}.Run(context.Background(), host.Cmd(args...)) // also in a Cleanup
+	if err != nil {
 		t.Fatal(err)
 	}
 	return string(out.Stdout)
