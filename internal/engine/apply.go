@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -165,8 +166,17 @@ func (r *run) do(ctx context.Context, o op) error {
 	return nil
 }
 
-// carryOut calls the one method of a provider that a change needs.
-func carryOut(ctx context.Context, p provider.Provider, lab string, item *plan.Item, change provider.Change) error {
+// carryOut calls the one method of a provider that a change needs. A provider that panics fails its own operation only:
+// what runs beside it is not cut off in the middle.
+func carryOut(ctx context.Context, p provider.Provider, lab string, item *plan.Item, change provider.Change) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = &provider.Error{
+				Op: string(change.Action), Addr: change.Addr, Err: fmt.Errorf("labctl has a bug: %v", what),
+				Detail: string(debug.Stack()), Hint: "please report it with the lines above; other resources are not affected",
+			}
+		}
+	}()
 	if change.Action == provider.Forget {
 		if forgetter, can := p.(provider.Forgetter); can {
 			return forgetter.Forget(ctx, lab, *change.Have)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labctl/labctl/internal/engine"
 	"github.com/labctl/labctl/internal/plan"
+	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -246,5 +247,22 @@ func TestSecretsAreNotInASavedPlan(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 		r.expect(r.plan(declared(secret), engine.PlanOptions{}))
+	}
+}
+
+func TestPanicFailsOneOperationOnly(t *testing.T) {
+	r := newRig(t)
+	ctx := provider.WithSteps(t.Context(), func(stage string) error {
+		if stage == "fill" {
+			panic("index out of range")
+		}
+		return nil
+	})
+	report, err := r.engine.Apply(ctx, r.plan(lab(bridge("a"), bridge("b")), engine.PlanOptions{}), engine.ApplyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "labctl has a bug: index out of range") || len(report.Failures()) != 2 {
+		t.Fatalf("%v", err)
+	}
+	if told, ok := errors.AsType[*provider.Error](err); !ok || !strings.Contains(told.Detail, "memory.go") {
+		t.Errorf("%+v", told)
 	}
 }

@@ -43,6 +43,8 @@ type Attribute struct {
 	Lines  []Line          `json:"lines,omitempty"`
 	Effect provider.Effect `json:"effect,omitempty"`
 	Why    string          `json:"why,omitempty"`
+
+	block bool // New tells of a whole block, which gets a line of its own
 }
 
 // Line is one line of a text, or of the difference of two.

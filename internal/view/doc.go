@@ -5,6 +5,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/schema"
@@ -76,20 +77,24 @@ func (p *Printer) paint(c color, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// symbol pads a symbol to the width of the widest and colours it.
+// symbol is a symbol in colour, padded to the width of the widest.
 func (p *Printer) symbol(s string) string {
-	padded := fmt.Sprintf("%3s", s)
+	return strings.Repeat(" ", max(3-len([]rune(s)), 0)) + p.sign(s)
+}
+
+// sign is a symbol in colour.
+func (p *Printer) sign(s string) string {
 	switch s {
 	case "+":
-		return p.paint(green, padded)
+		return p.paint(green, s)
 	case "-":
-		return p.paint(red, padded)
+		return p.paint(red, s)
 	case "~":
-		return p.paint(yellow, padded)
+		return p.paint(yellow, s)
 	case "-/+":
 		return p.paint(red, "-") + "/" + p.paint(green, "+")
 	case "<=":
-		return p.paint(cyan, padded)
+		return p.paint(cyan, s)
 	}
-	return padded
+	return s
 }

@@ -63,9 +63,7 @@ func (p *Printer) remaining(r *plan.Report) {
 	case !r.Remaining.Empty():
 		p.printf("Read back in %s. What is left to do:\n\n", took(r.ReadBack))
 		doc := Describe(r.Remaining)
-		for _, c := range doc.Changes {
-			p.change(c)
-		}
+		p.changes(doc)
 		p.printf("%s %s\n", p.paint(bold, "Left:"), SummaryLine(doc.Summary))
 	}
 }

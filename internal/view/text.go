@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labctl/labctl/internal/plan"
@@ -17,9 +18,7 @@ func (p *Printer) Doc(doc Doc) {
 	switch {
 	case len(doc.Changes) > 0:
 		p.legend(doc)
-		for _, c := range doc.Changes {
-			p.change(c)
-		}
+		p.changes(doc)
 		if doc.Drift {
 			p.printf("%s\n", p.paint(bold, fmt.Sprintf("Drift: %s moved since the last apply.", counted(len(doc.Changes), "resource"))))
 		} else {
@@ -48,10 +47,66 @@ func (p *Printer) legend(doc Doc) {
 	var parts []string
 	for _, m := range meaning {
 		if used[m.symbol] {
-			parts = append(parts, strings.TrimSpace(p.symbol(m.symbol))+" "+m.text)
+			parts = append(parts, p.sign(m.symbol)+" "+m.text)
 		}
 	}
 	p.printf("labctl will do the following to lab %s (%s):\n\n", p.paint(bold, doc.Lab), strings.Join(parts, ", "))
+}
+
+// changes writes all changes: a machine and its guest that are made together as one, and a text that was shown already
+// only by its name.
+func (p *Printer) changes(doc Doc) {
+	guests := map[schema.Addr]Change{}
+	for _, c := range doc.Changes {
+		if c.Addr.Part == "guest" && c.Action == provider.Create {
+			guests[c.Addr.Whole()] = c
+		}
+	}
+	merged := map[schema.Addr]bool{}
+	texts := map[string]schema.Addr{}
+	apart := false
+	for n, c := range doc.Changes {
+		if guest, has := guests[c.Addr]; has && c.Action == provider.Create {
+			c.Phrase = "and its guest will be created"
+			c.Attributes = merge(c.Attributes, guest.Attributes)
+			merged[guest.Addr] = true
+		}
+		if merged[c.Addr] {
+			continue
+		}
+		for k, a := range c.Attributes {
+			if len(a.Lines) < 6 || a.Symbol != "" {
+				continue
+			}
+			text := fmt.Sprint(a.Lines)
+			if first, shown := texts[text]; shown {
+				c.Attributes = slices.Clone(c.Attributes)
+				c.Attributes[k] = Attribute{Path: a.Path, New: fmt.Sprintf("the same %d lines as %s", len(a.Lines), first)}
+				continue
+			}
+			texts[text] = c.Addr
+		}
+		if n > 0 && (apart || c.long()) {
+			p.printf("\n")
+		}
+		apart = c.long()
+		p.change(c)
+	}
+	p.printf("\n")
+}
+
+// merge joins what a machine and its guest say of one block, such as an interface, to one line.
+func merge(machine, guest []Attribute) []Attribute {
+	list := slices.Clone(machine)
+	for _, a := range guest {
+		at := slices.IndexFunc(list, func(b Attribute) bool { return b.Path == a.Path && len(a.Lines)+len(b.Lines) == 0 })
+		if at >= 0 {
+			list[at].New += ", " + a.New
+		} else {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 func (p *Printer) change(c Change) {
@@ -75,16 +130,12 @@ func (p *Printer) change(c Change) {
 	if c.Reason != "" {
 		p.printf("      %s\n", p.paint(dim, "# "+c.Reason))
 	}
-	wide := 0
-	for _, a := range c.Attributes {
-		if len(a.Lines) == 0 {
-			wide = max(wide, len(a.Path))
-		}
-	}
-	for _, a := range c.Attributes {
-		p.attribute(a, min(wide, 40))
-	}
-	p.printf("\n")
+	p.attributes(c.Attributes)
+}
+
+// long reports whether more than one line is written of a change, which is then set apart from its neighbours.
+func (c *Change) long() bool {
+	return len(c.Attributes) > 0 || c.Reason != "" || c.From != (schema.Addr{})
 }
 
 func (p *Printer) label(e provider.Effect) string {
@@ -97,10 +148,59 @@ func (p *Printer) label(e provider.Effect) string {
 	return p.paint(red, "("+string(e)+")")
 }
 
+// attributes writes what a thing is made as compactly, its plain values side by side, and what changes line by line.
+func (p *Printer) attributes(list []Attribute) {
+	wide := 0
+	var plain []string
+	for _, a := range list {
+		if a.plain() {
+			plain = append(plain, a.Path+" = "+a.New)
+		} else if len(a.Lines) == 0 {
+			wide = max(wide, len(a.Path))
+		}
+	}
+	for _, line := range fold(plain, max(p.style.Width, 100)-8) {
+		p.printf("      %s\n", line)
+	}
+	for _, texts := range []bool{false, true} {
+		for _, a := range list {
+			if !a.plain() && len(a.Lines) > 0 == texts {
+				p.attribute(a, min(wide, 40))
+			}
+		}
+	}
+}
+
+// plain reports whether the attribute is a plain value of something that is made.
+func (a Attribute) plain() bool {
+	return a.Symbol == "" && len(a.Lines) == 0 && !a.block && !strings.ContainsAny(a.Path, ".[") && len(a.New) < 60
+}
+
+// fold joins words with commas to lines of at most so many columns.
+func fold(words []string, columns int) []string {
+	var lines []string
+	line := ""
+	for _, word := range words {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+2+len(word) > columns:
+			lines = append(lines, line+",")
+			line = word
+		default:
+			line += ", " + word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 func (p *Printer) attribute(a Attribute, wide int) {
 	indent := "      "
 	if a.Symbol != "" {
-		indent = "    " + p.symbolNarrow(a.Symbol) + " "
+		indent = "    " + p.sign(a.Symbol) + " "
 	}
 	if len(a.Lines) > 0 {
 		p.printf("%s%s:%s\n", indent, a.Path, p.why(a))
@@ -117,10 +217,6 @@ func (p *Printer) attribute(a Attribute, wide int) {
 		text = a.Old
 	}
 	p.printf("%s%-*s = %s%s\n", indent, wide, a.Path, text, p.why(a))
-}
-
-func (p *Printer) symbolNarrow(symbol string) string {
-	return strings.Replace(p.symbol(symbol), "  "+symbol, symbol, 1)
 }
 
 func (p *Printer) why(a Attribute) string {

@@ -146,7 +146,7 @@ func created(want *schema.Resource) []Attribute {
 	body := reflect.Indirect(reflect.ValueOf(want.Body))
 	for n := range body.NumField() {
 		field := fieldOf(body, n)
-		if field.name == "" || field.quiet() || field.name == "domain" {
+		if field.name == "" || field.quiet() || field.name == "name" && field.value.String() == want.Addr.Name {
 			continue
 		}
 		attributes = append(attributes, field.attributes()...)
@@ -170,6 +170,7 @@ func ruleset(path string, rules *schema.Ruleset) Attribute {
 
 // field is one field of a body's struct.
 type field struct {
+	owner  string // name of the struct
 	name   string
 	always bool // written also where it is the zero value
 	value  reflect.Value
@@ -180,22 +181,28 @@ func fieldOf(body reflect.Value, n int) field {
 	if name == "-" {
 		name = ""
 	}
-	return field{name: name, always: options == "", value: body.Field(n)}
+	return field{owner: body.Type().Name(), name: name, always: options == "", value: body.Field(n)}
+}
+
+// usual is values that say nothing: what is so in every lab, or follows from another attribute.
+var usual = map[string]string{
+	"Domain.running": "true", "Domain.virt": `"auto"`, "Domain.rng": `{ source = "/dev/urandom" }`,
+	"Domain.console": `[{ target = "serial", type = "pty" }]`,
+	"NIC.link":       `"up"`, "NIC.model": `"virtio"`, "GuestInterface.connected_route": "true", "Guest.forwarding": "false",
 }
 
 // quiet reports whether the field says nothing that a reader misses.
 func (f field) quiet() bool {
-	switch {
-	case f.value.IsZero():
-		return !f.always || f.value.Kind() != reflect.Bool || f.name == "forwarding"
-	case f.name == "key", f.name == "outside_address", f.name == "lines":
+	if f.value.IsZero() && (!f.always || f.value.Kind() != reflect.Bool) {
 		return true
-	case f.name == "connected_route", f.name == "link" && f.value.String() == "up", f.name == "model" && f.value.String() == "virtio":
-		return true
-	case f.name == "autostart":
-		return false
 	}
-	return false
+	switch name := f.owner + "." + f.name; name {
+	case "Guest.domain", "GuestInterface.mac", "ImageRef.key", "Image.key", "NAT.outside_address", "Ruleset.lines":
+		return true
+	default:
+		said, known := usual[name]
+		return known && value(f.name, tree(f.value.Interface())) == said
+	}
 }
 
 // attributes is a top-level field's lines in a creation.
@@ -216,7 +223,7 @@ func (f field) attributes() []Attribute {
 	}
 	switch {
 	case v.Kind() == reflect.Struct:
-		return []Attribute{{Path: f.name, New: compact(v, "")}}
+		return []Attribute{{Path: f.name, New: compact(v, ""), block: true}}
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		var list []Attribute
 		for n := range v.Len() {
