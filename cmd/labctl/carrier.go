@@ -16,6 +16,7 @@ import (
 	"github.com/labctl/labctl/provider/libvirt"
 	"github.com/labctl/labctl/provider/netplan"
 	"github.com/labctl/labctl/provider/nftables"
+	"github.com/labctl/labctl/provider/sysctl"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -31,6 +32,7 @@ type carrier struct {
 	domains *libvirt.Provider
 	bridges *netplan.Provider
 	rules   *nftables.Provider
+	kernel  *sysctl.Provider
 	guests  *guest.Provider
 }
 
@@ -70,6 +72,7 @@ func connect(h schema.Host) (*carrier, error) {
 		domains: libvirt.New(conn, local, dataRoot),
 		bridges: netplan.New(local, netplan.Kernel(local)),
 		rules:   nftables.New(local),
+		kernel:  sysctl.New(local),
 		guests:  inner,
 	}
 	c.domains.Helper = helper
@@ -88,6 +91,7 @@ func (c *carrier) bindings() []engine.Binding {
 		{"vm", c.domains},
 		{guest.Type, c.guests},
 		{"host.nftables", c.rules},
+		{"host.sysctl", c.kernel},
 	} {
 		list = append(list, engine.Binding{Type: b.typ, Host: c.host.Name, Provider: b.provider})
 	}
