@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/internal/host"
@@ -22,6 +23,14 @@ func (p *Provider) agent(domain string) host.Agent {
 	return host.Agent{Command: func(ctx context.Context, request []byte) ([]byte, error) {
 		return p.agents.AgentCommand(ctx, domain, request)
 	}}
+}
+
+func (p *Provider) snapshotWithin(
+	ctx context.Context, limit time.Duration, lab string, want *schema.Resource, body *schema.Guest,
+) (*helper.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return p.snapshot(ctx, lab, want, body)
 }
 
 // snapshot asks the helper what is there. A helper is put into a guest only where it carries the lab's mark.

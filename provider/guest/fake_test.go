@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -78,8 +77,8 @@ func (h fakeHost) ConsoleTail(domain string) string { return "last words of " + 
 
 func (h fakeHost) AgentCommand(_ context.Context, domain string, request []byte) ([]byte, error) {
 	m := h[domain]
-	if m == nil {
-		return nil, errors.New("no such domain")
+	if m == nil || m.deaf {
+		return nil, &provider.Error{Op: "agent of " + domain, Err: provider.ErrUnreachable}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

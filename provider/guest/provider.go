@@ -23,6 +23,9 @@ const Type = "vm.guest"
 // DefaultAgentTimeout is how long a guest may take until its agent answers, where its declaration says nothing.
 const DefaultAgentTimeout = 60 * time.Second
 
+// firstTry is how long a guest that may be booting is given to answer before its agent is waited for.
+const firstTry = 10 * time.Second
+
 // parallel is how many guests are read at once. An agent answers one request at a time, but each has its own.
 const parallel = 64
 
@@ -111,10 +114,14 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 		object.Body, object.Aux = &schema.Guest{Domain: body.Domain}, &aux{off: true}
 		return object, nil
 	}
-	if err := p.wait(ctx, want, body); err != nil {
-		return nil, err
+	// Most often the agent is there, so it is not asked first whether it is.
+	response, err := p.snapshotWithin(ctx, min(firstTry, patience(body)), lab, want, body)
+	if errors.Is(err, provider.ErrUnreachable) && ctx.Err() == nil {
+		if err := p.wait(ctx, want, body); err != nil {
+			return nil, err
+		}
+		response, err = p.snapshotWithin(ctx, patience(body), lab, want, body)
 	}
-	response, err := p.snapshot(ctx, lab, want, body)
 	if errors.Is(err, errNoHelper) {
 		object.Body, object.Aux = &schema.Guest{Domain: body.Domain}, &aux{unmanaged: true}
 		return object, nil
@@ -148,13 +155,16 @@ func (a *aux) normal(live, want *schema.Guest) *schema.Guest {
 	return &out
 }
 
+func patience(body *schema.Guest) time.Duration {
+	if body.AgentTimeout > 0 {
+		return time.Duration(body.AgentTimeout * float64(time.Second))
+	}
+	return DefaultAgentTimeout
+}
+
 // wait waits for the agent, as long as the declaration allows.
 func (p *Provider) wait(ctx context.Context, want *schema.Resource, body *schema.Guest) error {
-	limit := DefaultAgentTimeout
-	if body.AgentTimeout > 0 {
-		limit = time.Duration(body.AgentTimeout * float64(time.Second))
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, patience(body))
 	defer cancel()
 	err := p.agents.WaitAgent(ctx, body.Domain)
 	if err == nil {
