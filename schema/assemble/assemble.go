@@ -212,7 +212,7 @@ func (a *Assembler) place(b *block) hcl.Diagnostics {
 	if !ok {
 		return nil
 	}
-	ref, d := a.refer(v.Value, "host", v.Range)
+	ref, d := a.refer(v.Value, "host", v.Place())
 	switch {
 	case d != nil:
 		return hcl.Diagnostics{d}

@@ -138,7 +138,7 @@ func (c *checker) endpoint(p *decode.Node, name string) schema.Endpoint {
 			return c.composite(v)
 		}
 	}
-	return c.simple(v.Value, v.Range)
+	return c.simple(v.Value, v.Place())
 }
 
 func (c *checker) simple(v cty.Value, at hcl.Range) schema.Endpoint {
@@ -170,15 +170,15 @@ func (c *checker) composite(v decode.Value) schema.Endpoint {
 	known := []string{"vm", "address", "port"}
 	for name := range members {
 		if name != "vm" && name != "address" && name != "port" {
-			c.diags = append(c.diags, diag.New(diag.UnknownArgument, v.Range, fmt.Sprintf("An endpoint has no %q", name), "It has: "+strings.Join(known, ", ")+"."))
+			c.diags = append(c.diags, diag.New(diag.UnknownArgument, v.Place(), fmt.Sprintf("An endpoint has no %q", name), "It has: "+strings.Join(known, ", ")+"."))
 		}
 	}
 	if vm, ok := members["vm"]; ok && !vm.IsNull() {
-		e = c.simple(vm, v.Range)
+		e = c.simple(vm, v.Place())
 	}
 	if address, ok := members["address"]; ok && !address.IsNull() {
 		if address.Type() != cty.String {
-			c.diags = append(c.diags, diag.New(diag.WrongType, v.Range, "The endpoint's address is not text", "Write it as \"192.168.111.1\"."))
+			c.diags = append(c.diags, diag.New(diag.WrongType, v.Place(), "The endpoint's address is not text", "Write it as \"192.168.111.1\"."))
 		} else {
 			e.Address = address.AsString()
 		}
@@ -189,7 +189,7 @@ func (c *checker) composite(v decode.Value) schema.Endpoint {
 			n, _ = port.AsBigFloat().Int64()
 		}
 		if n < 1 || n > 65535 {
-			c.diags = append(c.diags, diag.New(diag.OutOfRange, v.Range, "The endpoint's port is not a port", "Ports are numbers from 1 to 65535."))
+			c.diags = append(c.diags, diag.New(diag.OutOfRange, v.Place(), "The endpoint's port is not a port", "Ports are numbers from 1 to 65535."))
 		}
 		e.Port = int(n)
 	}

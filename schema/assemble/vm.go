@@ -64,14 +64,14 @@ func (a *Assembler) start(b *block) hcl.Diagnostics {
 		}
 	}
 	if v, ok := n.Values["image"]; ok {
-		ref, d := a.refer(v.Value, "image", v.Range)
+		ref, d := a.refer(v.Value, "image", v.Place())
 		switch {
 		case d != nil:
 			diags = append(diags, d)
 		case ref == nil:
 			n.Failed = true
 		case ref.block == nil:
-			diags = append(diags, diag.New(diag.WrongRef, v.Range, "image takes an image block", fmt.Sprintf("Write image = image.%s, and declare image %q { … }.", ref.name, ref.name)))
+			diags = append(diags, diag.New(diag.WrongRef, v.Place(), "image takes an image block", fmt.Sprintf("Write image = image.%s, and declare image %q { … }.", ref.name, ref.name)))
 		default:
 			img := ref.block.image
 			b.domain.Image = &schema.ImageRef{Addr: ref.block.addr, Key: img.Key, Build: img.Build}
@@ -163,7 +163,7 @@ func (a *Assembler) plug(b *block) {
 }
 
 func (a *Assembler) plugInto(b *block, v decode.Value, kind string) string {
-	ref, d := a.refer(v.Value, kind, v.Range)
+	ref, d := a.refer(v.Value, kind, v.Place())
 	switch {
 	case d != nil:
 		b.problems = append(b.problems, d)
@@ -227,10 +227,10 @@ func (a *Assembler) hostsFile(b *block) hcl.Diagnostics {
 		case (ty.IsTupleType() || ty.IsListType() || ty.IsSetType()) && allText(names):
 			b.guest.Hosts[ip] = text(names)
 		default:
-			diags = append(diags, diag.New(diag.WrongType, v.Range, "hosts takes a name or a list of names for each address", `As { "192.168.111.1" = ["router", "gw"] }.`))
+			diags = append(diags, diag.New(diag.WrongType, v.Place(), "hosts takes a name or a list of names for each address", `As { "192.168.111.1" = ["router", "gw"] }.`))
 		}
 		if len(prefixes([]string{ip + "/0"})) == 0 {
-			diags = append(diags, diag.New(diag.Malformed, v.Range, fmt.Sprintf("%q is not an IP address", ip), "hosts holds names by address."))
+			diags = append(diags, diag.New(diag.Malformed, v.Place(), fmt.Sprintf("%q is not an IP address", ip), "hosts holds names by address."))
 		}
 	}
 	return diags

@@ -129,7 +129,7 @@ func (e *evaluator) condition(s *decode.Shape, ctx *hcl.EvalContext, code, summa
 	if node.Failed || node.Flag("condition") {
 		return diags
 	}
-	at := node.Values["condition"].Range
+	at := node.Values["condition"].Place()
 	message := node.Text("error_message")
 	if node.Values["error_message"].Sensitive {
 		message = "The message holds a sensitive value, so it is not shown."

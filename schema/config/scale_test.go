@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ output "addresses" { value = { for k, m in vm.m : k => m.ip } }
 type cost struct {
 	cpu    time.Duration
 	memory uint64
+	allocs uint64
 }
 
 func processorTime(t testing.TB) time.Duration {
@@ -78,34 +80,42 @@ func processorTime(t testing.TB) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// measure loads a lab several times; the least is what it costs.
-func measure(t testing.TB, sites, machines int) cost {
+// measure loads a lab some times; the least is what it costs.
+func measure(t testing.TB, sites, machines, times int) cost {
 	dir := bigLab(t, sites, machines)
 	best := cost{cpu: time.Hour}
-	for range 3 {
-		var before, after runtime.MemStats
+	for range times {
+		var before, after, idle runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		start := processorTime(t)
 		res := load(t, dir, Options{})
 		took := processorTime(t) - start
-		runtime.GC()
 		runtime.ReadMemStats(&after)
+		runtime.GC()
+		runtime.ReadMemStats(&idle)
 		if n := len(res.Lab.Resources); n != 1+sites+2*sites*machines {
 			t.Fatalf("%d resources", n)
 		}
 		runtime.KeepAlive(res)
-		best = cost{cpu: min(best.cpu, took), memory: after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc)}
+		best = cost{
+			cpu: min(best.cpu, took), memory: idle.HeapAlloc - min(before.HeapAlloc, idle.HeapAlloc),
+			allocs: after.Mallocs - before.Mallocs,
+		}
 	}
 	return best
 }
 
 func TestScale(t *testing.T) {
-	small, large := measure(t, 100, 10), measure(t, 1000, 10)
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // less collecting, less noise
+	small, large := measure(t, 100, 10, 5), measure(t, 1000, 10, 1)
 	ratio := float64(large.cpu) / float64(small.cpu)
 	t.Logf("1,000 machines: %v, %d MB; 10,000: %v, %d MB; ratio %.1f", small.cpu, small.memory>>20, large.cpu, large.memory>>20, ratio)
 	if small.cpu > 500*time.Millisecond || small.memory > 200<<20 {
 		t.Errorf("1,000 machines took %v and %d MB; at most 500 ms and 200 MB", small.cpu, small.memory>>20)
+	}
+	if work := float64(large.allocs) / float64(small.allocs); work > 10.5 { // it does not depend on how busy the machine is
+		t.Errorf("10,000 machines took %.2f times as many allocations as 1,000: the work does not grow in line", work)
 	}
 	if ratio > 12 {
 		t.Errorf("10,000 machines took %.1f times as long as 1,000; at most 12", ratio)

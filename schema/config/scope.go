@@ -80,7 +80,7 @@ func instances(s *decode.Shape, ctx *hcl.EvalContext) (list []instance, meta str
 }
 
 func badInstances(v decode.Value, ctx *hcl.EvalContext, attr *hcl.Attribute, code, summary, detail string) hcl.Diagnostics {
-	d := diag.In(diag.New(code, v.Range, summary, detail), attr.Range)
+	d := diag.In(diag.New(code, v.Place(), summary, detail), attr.Range)
 	d.Expression, d.EvalContext = attr.Expr, ctx
 	return hcl.Diagnostics{d}
 }
@@ -112,13 +112,13 @@ func eachOf(attr *hcl.Attribute, ctx *hcl.EvalContext) ([]instance, bool, hcl.Di
 		return nil, false, diags
 	}
 	if raw.IsMarked() {
-		return nil, false, badInstances(decode.Value{Range: attr.Expr.Range()}, ctx, attr, diag.SensitiveKey, "for_each may not be sensitive",
+		return nil, false, badInstances(decode.Value{Expr: attr.Expr}, ctx, attr, diag.SensitiveKey, "for_each may not be sensitive",
 			"Its keys are parts of addresses, which are shown. Use keys that are no secret, and look the secret up by them.")
 	}
 	if !raw.IsKnown() {
 		return nil, false, nil
 	}
-	v := decode.Value{Value: raw, Range: attr.Expr.Range()}
+	v := decode.Value{Value: raw, Expr: attr.Expr}
 	ty := raw.Type()
 	switch {
 	case raw.IsNull():

@@ -28,7 +28,7 @@ func (r *Reader) convert(def *table.Attr, v Value) (cty.Value, hcl.Diagnostics) 
 	case table.Map:
 		return convertMap(def, v)
 	}
-	out, d := scalar(def, v.Value, v.Range)
+	out, d := scalar(def, v.Value, v.Place())
 	if d != nil {
 		return cty.NilVal, hcl.Diagnostics{d}
 	}
@@ -59,7 +59,7 @@ func wrongCollection(def *table.Attr, v Value) *hcl.Diagnostic {
 	if def.Coll == table.Map {
 		what, detail = "a map", fmt.Sprintf("It has %s. Write it in braces: %s = { NAME = VALUE, … }.", kindOf(v.Value), def.Name)
 	}
-	return diag.New(diag.WrongType, v.Range, fmt.Sprintf("%q takes %s", def.Name, what), detail)
+	return diag.New(diag.WrongType, v.Place(), fmt.Sprintf("%q takes %s", def.Name, what), detail)
 }
 
 func kindOf(v cty.Value) string {
@@ -108,22 +108,22 @@ func convertList(def *table.Attr, v Value) (cty.Value, hcl.Diagnostics) {
 // elementRange is where an element of a list stands, where the list is written out; else where the list does.
 func elementRange(v Value, i int) hcl.Range {
 	if v.Expr == nil {
-		return v.Range
+		return v.Place()
 	}
 	if exprs, diags := hcl.ExprList(v.Expr); !diags.HasErrors() && i < len(exprs) && !v.Type().IsSetType() {
 		return exprs[i].Range()
 	}
-	return v.Range
+	return v.Place()
 }
 
 // memberRange is where a member of a map stands, where the map is written out; else where the map does.
 func memberRange(v Value, name string) hcl.Range {
 	if v.Expr == nil {
-		return v.Range
+		return v.Place()
 	}
 	pairs, diags := hcl.ExprMap(v.Expr)
 	if diags.HasErrors() {
-		return v.Range
+		return v.Place()
 	}
 	for _, pair := range pairs {
 		key, diags := pair.Key.Value(nil)
@@ -131,7 +131,7 @@ func memberRange(v Value, name string) hcl.Range {
 			return pair.Value.Range()
 		}
 	}
-	return v.Range
+	return v.Place()
 }
 
 func convertMap(def *table.Attr, v Value) (cty.Value, hcl.Diagnostics) {

@@ -24,9 +24,16 @@ type Node struct {
 // Value is an argument's value. Marks are taken off; Sensitive says that there was one.
 type Value struct {
 	cty.Value
-	Expr      hcl.Expression // nil for a default
-	Range     hcl.Range      // of the expression
+	Expr      hcl.Expression // nil for a default and for what labctl derived
 	Sensitive bool
+}
+
+// Place is where the expression stands.
+func (v Value) Place() hcl.Range {
+	if v.Expr == nil {
+		return hcl.Range{}
+	}
+	return v.Expr.Range()
 }
 
 // Each calls f for every nested block of the kind.
@@ -72,7 +79,7 @@ func (n *Node) Flag(name string) bool {
 // Set gives an argument a value that labctl derived.
 func (n *Node) Set(name string, v cty.Value) {
 	if _, ok := n.Values[name]; !ok {
-		n.Values[name] = Value{Value: v, Range: n.DefRange}
+		n.Values[name] = Value{Value: v}
 	}
 }
 
@@ -128,8 +135,8 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 	}
 	if v.IsNull() {
 		if def.Required {
-			d := missing(n, def)
-			d.Subject, d.Detail = &v.Range, "Its value is null here. "+d.Detail
+			d, at := missing(n, def), v.Place()
+			d.Subject, d.Detail = &at, "Its value is null here. "+d.Detail
 			d.Expression, d.EvalContext = attr.Expr, ctx
 			return append(diags, d)
 		}
@@ -159,8 +166,8 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics) {
 	v, diags := expr.Value(ctx)
 	clarify(diags)
-	out := Value{Value: v, Expr: expr, Range: expr.Range()}
-	if v.ContainsMarked() {
+	out := Value{Value: v, Expr: expr}
+	if v.IsMarked() || !v.Type().IsPrimitiveType() && v.ContainsMarked() {
 		var marks cty.ValueMarks
 		out.Value, marks = v.UnmarkDeep()
 		_, out.Sensitive = marks[function.Sensitive]

@@ -102,7 +102,7 @@ func (n *Node) Find(path string) hcl.Range {
 
 func findIn(v Value, steps []string) hcl.Range {
 	if len(steps) == 0 {
-		return v.Range
+		return v.Place()
 	}
 	if i, err := strconv.Atoi(steps[0]); err == nil && isSequence(v.Value) {
 		return elementRange(v, i)

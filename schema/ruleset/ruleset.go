@@ -71,7 +71,7 @@ func Compile(n *decode.Node, dir string) (*schema.Ruleset, hcl.Diagnostics) {
 // written is a ruleset in nft's own syntax.
 func written(n *decode.Node, dir string) *schema.Ruleset {
 	v := n.Values["ruleset"]
-	set := Text(v.AsString(), Pos(v.Range))
+	set := Text(v.AsString(), Pos(v.Place()))
 	file, first := origin(v, dir)
 	if file == "" {
 		return set
