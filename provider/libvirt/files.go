@@ -160,7 +160,8 @@ func (p *Provider) removeFolder(ctx context.Context, lab, folder string) error {
 	return err
 }
 
-// grow makes disks larger that are declared so; sizes are compared with the files themselves.
+// grow makes a disk larger that is declared so, and refuses to make it smaller; with a nil resize it does no more than
+// refuse. Sizes are compared with the file itself.
 func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize func(size uint64) error) error {
 	if disk.Size == 0 || disk.Source != "" {
 		return nil
@@ -173,7 +174,7 @@ func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize fu
 		return &provider.Error{Op: "grow disk " + disk.Name, Path: "disk." + disk.Name + ".size",
 			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, machine.ErrShrink)}
 	}
-	if size == disk.Size {
+	if size == disk.Size || resize == nil {
 		return nil
 	}
 	if err := provider.Step(ctx, "grow disk "+disk.Name); err != nil {

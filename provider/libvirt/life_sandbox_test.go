@@ -133,6 +133,12 @@ func TestLiveChanges(t *testing.T) {
 	w.virsh("destroy", "t-a")
 	w.virsh("start", "t-a")
 	w.up("t-a")
+	for range 50 { // the balloon takes its time after the agent answers
+		if c, err := w.plan(&vm, vm.Addr); err != nil || !hasPath(c, "memory") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	w.empty(vm)
 }
 
@@ -230,16 +236,15 @@ func nicXML(mac, bridge, alias string) string {
 // TestRestart changes what can only be changed by a restart, and says so; a machine that is off needs none.
 func TestRestart(t *testing.T) {
 	w := newWorld(t)
-	vm := w.vm("a", func(d *schema.Domain) { d.Timeouts.Shutdown = 1 })
+	vm := w.vm("a", func(d *schema.Domain) { d.Timeouts.Shutdown = 0.1 })
 	w.apply(vm, provider.Create)
 	for _, change := range []struct {
 		path string
 		do   func(d *schema.Domain)
 	}{
 		{"memory", func(d *schema.Domain) { d.Memory = 144 << 20 }},
-		{"max_memory", func(d *schema.Domain) { d.MaxMemory = 160 << 20 }},
 		{"vcpus", func(d *schema.Domain) { d.VCPUs = 2 }},
-		{"boot.cmdline", func(d *schema.Domain) { d.Boot.Cmdline = "console=ttyS0" }},
+		{"boot", func(d *schema.Domain) { d.Boot.Cmdline = "console=ttyS0" }},
 		{"machine", func(d *schema.Domain) { d.Machine = "pc" }},
 		{"cpu", func(d *schema.Domain) { d.CPU = "Nehalem" }},
 		{"rng", func(d *schema.Domain) { d.RNG = &schema.RNG{Source: "/dev/random"} }},
@@ -247,6 +252,7 @@ func TestRestart(t *testing.T) {
 		{"graphics", func(d *schema.Domain) { d.Graphics = []schema.Graphics{{Type: "vnc"}} }},
 		{"cdrom", func(d *schema.Domain) { d.CDROM = filepath.Join(w.p.root, "images", "tiny-1", "initrd") }},
 		{"interface.eth0.pci", func(d *schema.Domain) { d.Machine, d.Interfaces[0].PCI = "", "0000:02:00.0" }},
+		{"max_memory", func(d *schema.Domain) { d.MaxMemory = 160 << 20 }},
 		{"name", func(d *schema.Domain) { d.Name = "t-renamed" }},
 	} {
 		was := w.id(body(&vm).Name)
@@ -328,32 +334,49 @@ func hasPath(c provider.Change, path string) bool {
 	return false
 }
 
-// TestRefusedChangeKeepsTheDefinition: a machine type that does not exist is refused, and the old definition stays.
+// TestRefusedChangeKeepsTheDefinition: what libvirt refuses to define, or QEMU to start, leaves the old definition in
+// place, and a machine that ran on it runs again.
 func TestRefusedChangeKeepsTheDefinition(t *testing.T) {
 	w := newWorld(t)
-	vm := w.vm("a", func(d *schema.Domain) { d.Running = false })
-	w.apply(vm, provider.Create)
-	before := w.virsh("dumpxml", "t-a", "--inactive")
-	for name, change := range map[string]func(*schema.Domain){
-		"no such machine":  func(d *schema.Domain) { d.Machine = "pc-q35-99.9" },
-		"no such CPU":      func(d *schema.Domain) { d.CPU = "no-such-cpu" },
-		"an element":       func(d *schema.Domain) { d.XML = "<devices><disk type='nothing'/></devices>" },
-		"no such PCI slot": func(d *schema.Domain) { d.Interfaces[0].PCI = "0000:ff:1f.7" },
-		"a smaller disk":   func(d *schema.Domain) { d.Disks = []schema.Disk{{Name: "root", Size: 1 << 20}} },
-	} {
-		bad := vm
-		change(body(&bad))
-		c, err := w.plan(&bad, bad.Addr)
-		if err == nil {
-			err = w.p.Apply(w.ctx, testLab, c)
-		}
-		if err == nil {
-			t.Errorf("%s: it was taken", name)
-		}
-		t.Logf("%s: %v", name, err)
-		if now := w.virsh("dumpxml", "t-a", "--inactive"); now != before {
-			t.Fatalf("%s: the definition was changed:\n%s", name, now)
+	for _, running := range []bool{false, true} {
+		vm := w.vm("a", func(d *schema.Domain) { d.Running, d.Timeouts.Shutdown = running, 0.2 })
+		w.apply(vm, map[bool]provider.Action{false: provider.Create, true: provider.Update}[running])
+		before := w.virsh("dumpxml", "t-a", "--inactive")
+		for name, change := range map[string]func(*schema.Domain){
+			"no such machine":  func(d *schema.Domain) { d.Machine = "pc-q35-99.9" },
+			"no such CPU":      func(d *schema.Domain) { d.CPU = "no-such-cpu" },
+			"no such element":  func(d *schema.Domain) { d.XML = "<devices><disk type='nothing'/></devices>" },
+			"no such PCI slot": func(d *schema.Domain) { d.Interfaces[0].PCI = "0000:ff:1f.7" },
+			"a smaller disk":   func(d *schema.Domain) { d.Disks = []schema.Disk{{Name: "root", Size: 1 << 20}} },
+			"no such disk":     func(d *schema.Domain) { d.Disks = []schema.Disk{{Name: "x", Source: "/no/such/disk", Bus: "sata"}} },
+		} {
+			if name == "no such disk" && !running {
+				continue // it may be there when somebody starts the machine
+			}
+			bad := vm
+			change(body(&bad))
+			if name == "no such CPU" || name == "no such machine" {
+				if errs := w.p.Check(w.ctx, []schema.Resource{bad}); len(errs) != 1 {
+					t.Errorf("%s: the check says %v, want one error", name, errs)
+				}
+				if !running && name == "no such CPU" {
+					continue // libvirt itself would find out only at the start
+				}
+			}
+			c, err := w.plan(&bad, bad.Addr)
+			if err == nil {
+				err = w.p.Apply(w.ctx, testLab, c)
+			}
+			if err == nil {
+				t.Errorf("%s: it was taken", name)
+			}
+			if now := w.virsh("dumpxml", "t-a", "--inactive"); now != before {
+				t.Fatalf("%s: the definition was changed:\n%s", name, now)
+			}
+			if state := strings.TrimSpace(w.virsh("domstate", "t-a")); running && state != "running" {
+				t.Errorf("%s: the machine is %s", name, state)
+			}
+			w.empty(vm)
 		}
 	}
-	w.empty(vm)
 }

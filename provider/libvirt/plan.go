@@ -1,7 +1,6 @@
 package libvirt
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/labctl/labctl/provider"
@@ -67,21 +66,4 @@ func whyOf(details []provider.Detail, effect provider.Effect) string {
 		}
 	}
 	return ""
-}
-
-// Check implements provider.Checker: it refuses what does not fit on this host.
-func (p *Provider) Check(_ context.Context, want []schema.Resource) []error {
-	most, err := p.conn.Memory()
-	if err != nil {
-		return []error{err}
-	}
-	var errs []error
-	for _, r := range want {
-		d, ok := r.Body.(*schema.Domain)
-		if ok && d.Memory > most {
-			errs = append(errs, &provider.Error{Op: "check", Addr: r.Addr, Path: "memory",
-				Err: fmt.Errorf("%d MiB are more than the host has, %d MiB", d.Memory>>20, most>>20)})
-		}
-	}
-	return errs
 }

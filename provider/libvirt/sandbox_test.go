@@ -77,7 +77,15 @@ func (w *world) bridge(name string) {
 	if err := netlink.LinkSetUp(link); err != nil {
 		w.Fatal(err)
 	}
-	w.Cleanup(func() { _ = netlink.LinkDel(link) })
+	w.Cleanup(func() {
+		now, err := netlink.LinkByName(name) // a test may have made it anew
+		if err == nil {
+			err = netlink.LinkDel(now)
+		}
+		if err != nil {
+			w.Error(err)
+		}
+	})
 }
 
 // micro is the image that labctl makes, or its files where a test has made them.

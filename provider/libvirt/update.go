@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -24,22 +25,34 @@ func (j *job) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := j.checkSizes(ctx, list); err != nil {
+		return err
+	}
 	m := j.now()
 	restart := m.Active && provider.Worst(list) == provider.OnRestart
-	if m.Active && (restart || !j.body.Running) {
-		if err := j.shutDown(ctx); err != nil {
-			return err
-		}
-		m.Active, m.Running = false, false
-	}
 	if err := j.files(ctx, j.madeDisks()); err != nil {
 		return err
 	}
-	if err := j.rename(ctx); err != nil {
-		return err
+	stop := m.Active && (restart || !j.body.Running)
+	rename := j.have.ID != j.body.Name
+	if stop && rename {
+		if err := j.shutDown(ctx, m); err != nil {
+			return err
+		}
 	}
+	if rename {
+		if err := j.rename(ctx); err != nil {
+			return err
+		}
+	}
+	// The definition comes before the stop: where libvirt refuses it, nothing has happened to the machine yet.
 	if j.changesDefinition(list) {
 		if err := j.define(ctx); err != nil {
+			return j.putBack(ctx, restart && !m.Active, err)
+		}
+	}
+	if stop && m.Active {
+		if err := j.shutDown(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -56,13 +69,55 @@ func (j *job) update(ctx context.Context) error {
 	}
 	if j.body.Running && !m.Running {
 		if err := j.start(ctx); err != nil {
-			return err
+			return j.putBack(ctx, restart, err)
 		}
 	}
 	if err := j.mark(false); err != nil {
 		return err
 	}
 	return j.removeDisks(ctx)
+}
+
+// putBack defines the domain as it was after a start that failed, and starts it again where it ran before: what the lab
+// says now cannot run here. cause is returned, with what has been done about it.
+func (j *job) putBack(ctx context.Context, ran bool, cause error) error {
+	if j.have.Mark.Incomplete || errors.Is(cause, provider.ErrIncomplete) || ctx.Err() != nil {
+		return cause // it was never whole, or it did start
+	}
+	text, err := j.now().Defined.Marshal()
+	if err == nil {
+		err = j.conn.Use(func(link *libvirt.Connect) error {
+			if j.have.ID != j.body.Name {
+				dom, err := link.LookupDomainByUUIDString(j.uuid)
+				if err != nil {
+					return err
+				}
+				defer dom.Free() //nolint:errcheck // drops the reference
+				if err := dom.Rename(j.have.ID, 0); err != nil {
+					return err
+				}
+			}
+			dom, err := link.DomainDefineXML(text)
+			if err != nil {
+				return err
+			}
+			defer dom.Free() //nolint:errcheck // drops the reference
+			if ran {
+				return daemon.PowerOn(dom)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return errors.Join(cause, fmt.Errorf("put the old definition back: %w", daemon.Message(err)))
+	}
+	if known, ok := errors.AsType[*provider.Error](cause); ok && known.Hint == "" {
+		known.Hint = "the old definition is back in place"
+		if ran {
+			known.Hint += " and the machine runs on it"
+		}
+	}
+	return cause
 }
 
 // changesDefinition is false where only the power state differs: a stopped machine is started without being touched.
@@ -75,7 +130,7 @@ func (j *job) changesDefinition(list []provider.Detail) bool {
 	return j.have.Mark.Incomplete
 }
 
-func (j *job) shutDown(ctx context.Context) error {
+func (j *job) shutDown(ctx context.Context, m *machine.Machine) error {
 	if err := provider.Step(ctx, "shut down"); err != nil {
 		return err
 	}
@@ -83,14 +138,15 @@ func (j *job) shutDown(ctx context.Context) error {
 	if t := j.body.Timeouts.Shutdown; t > 0 {
 		within = time.Duration(t * float64(time.Second))
 	}
-	return daemon.Failed("shut down domain "+j.body.Name, j.conn.PowerOff(ctx, daemon.ByUUID(j.uuid), within))
+	if err := j.conn.PowerOff(ctx, daemon.ByUUID(j.uuid), within); err != nil {
+		return daemon.Failed("shut down domain "+j.have.ID, err)
+	}
+	m.Active, m.Running = false, false
+	return nil
 }
 
 // rename gives a domain that is off its new name: libvirt refuses a definition that changes it.
 func (j *job) rename(ctx context.Context) error {
-	if j.have.ID == j.body.Name {
-		return nil
-	}
 	if err := provider.Step(ctx, "rename"); err != nil {
 		return err
 	}
@@ -127,6 +183,23 @@ func (j *job) growOff(ctx context.Context) error {
 	return nil
 }
 
+// checkSizes refuses to make a disk smaller before anything is touched: the mark knows declared sizes, the files the real ones.
+func (j *job) checkSizes(ctx context.Context, list []provider.Detail) error {
+	made := j.madeDisks()
+	for _, disk := range j.body.Disks {
+		changes := slices.ContainsFunc(list, func(d provider.Detail) bool {
+			return d.Path == "disk."+disk.Name || strings.HasPrefix(d.Path, "disk."+disk.Name+".")
+		})
+		if !changes || !made[disk.Name] && !(disk.Name == "root" && j.spec.HasRoot() && !j.have.Mark.Incomplete) {
+			continue
+		}
+		if err := j.grow(ctx, disk, j.diskPath(disk), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (j *job) diskPath(disk schema.Disk) string {
 	if disk.Name == "root" && j.spec.HasRoot() {
 		return domainxml.RootPath(j.spec.Folder)
@@ -153,101 +226,4 @@ func (j *job) removeDisks(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// remove deletes a domain and everything that is its own. The definition goes last: until then it says whose the files are.
-func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) error {
-	uuid := schema.UUID(lab, c.Addr)
-	if c.Have != nil {
-		uuid = c.Have.Aux.(*machine.Machine).UUID
-	}
-	have, err := p.reader().One(ctx, daemon.ByUUID(uuid))
-	if err != nil || have == nil {
-		return err
-	}
-	if !have.Owned(lab) {
-		return foreign(c.Addr, have)
-	}
-	m := have.Aux.(*machine.Machine)
-	if m.Active {
-		if err := provider.Step(ctx, "stop"); err != nil {
-			return err
-		}
-		if err := p.conn.PowerOff(ctx, daemon.ByUUID(uuid), 0); err != nil {
-			return daemon.Failed("stop domain "+have.ID, err)
-		}
-	}
-	if m.Meta.Folder != "" {
-		if err := provider.Step(ctx, "remove files"); err != nil {
-			return err
-		}
-		if err := p.removeFolder(ctx, lab, m.Meta.Folder); err != nil {
-			return err
-		}
-	}
-	if err := provider.Step(ctx, "undefine"); err != nil {
-		return err
-	}
-	err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error {
-		return dom.UndefineFlags(libvirt.DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-			libvirt.DOMAIN_UNDEFINE_NVRAM | libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
-	})
-	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
-		return nil
-	}
-	if daemon.Is(err, libvirt.ERR_NO_SUPPORT, libvirt.ERR_INVALID_ARG) { // test:///default takes fewer flags
-		err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error { return dom.Undefine() })
-	}
-	return daemon.Failed("undefine domain "+have.ID, err)
-}
-
-// Forget implements provider.Forgetter.
-func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object) error {
-	if !have.Owned(lab) {
-		return foreign(have.Addr, &have)
-	}
-	if err := provider.Step(ctx, "take the mark off"); err != nil {
-		return err
-	}
-	err := p.conn.Domain(daemon.ByUUID(have.Aux.(*machine.Machine).UUID), func(dom *libvirt.Domain) error {
-		return setMetadata(dom, "")
-	})
-	return daemon.Failed("take the mark off domain "+have.ID, err)
-}
-
-// Import implements provider.Importer.
-func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource, id string) error {
-	have, err := p.reader().One(ctx, daemon.ByName(id))
-	if err != nil {
-		return err
-	}
-	if have == nil {
-		return &provider.Error{Op: "import", Addr: want.Addr, Err: errors.New("there is no domain " + id)}
-	}
-	if have.Mark.Lab != "" && !have.Owned(lab) {
-		return foreign(want.Addr, have)
-	}
-	if err := provider.Step(ctx, "mark"); err != nil {
-		return err
-	}
-	// The declaration is left out: everything that the lab says will be compared with the domain as it is.
-	text, err := domainxml.Meta{Mark: provider.MarkOf(lab, &want), Declared: have.Body.(*schema.Domain)}.Bare()
-	if err != nil {
-		return err
-	}
-	err = p.conn.Domain(daemon.ByName(id), func(dom *libvirt.Domain) error { return setMetadata(dom, text) })
-	return daemon.Failed("mark domain "+id, err)
-}
-
-// setMetadata writes labctl's element, or removes it where text is "".
-func setMetadata(dom *libvirt.Domain, text string) error {
-	active, err := dom.IsActive()
-	if err != nil {
-		return err
-	}
-	flags := libvirt.DOMAIN_AFFECT_CONFIG
-	if active {
-		flags |= libvirt.DOMAIN_AFFECT_LIVE
-	}
-	return dom.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, text, metadataKey, schema.XMLNamespace, flags)
 }

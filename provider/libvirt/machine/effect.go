@@ -10,6 +10,17 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
+// restarts reports whether the whole attribute takes effect only when a machine starts. Memory, processors, cards and disks
+// are seen in the running machine itself.
+func restarts(kind string) bool {
+	switch kind {
+	case "-", "name", "memory", "vcpus", "interface", "disk", "cdrom":
+		return false
+	}
+	effect, _ := effectByKind(kind)
+	return effect == provider.OnRestart
+}
+
 // effects of attributes whose change costs the same whatever it is. Those that are not here are decided by effectOf.
 func effectByKind(kind string) (provider.Effect, string) {
 	switch kind {

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
@@ -111,4 +112,25 @@ func overlayList[T any](defined, live, declared []T, name func(T) string) []T {
 		}
 	}
 	return out
+}
+
+// pending shows what the machine was started with where its definition says otherwise since, and only a restart brings
+// it about: a definition that was changed is not done before the machine runs on it. The running machine keeps the mark
+// that it was started with.
+func (m *Machine) pending(body *schema.Domain) error {
+	if m.Live.Metadata == nil || m.Meta.Declared == nil {
+		return nil
+	}
+	began, _, ok, err := domainxml.ParseMeta(m.Live.Metadata.XML)
+	if err != nil || !ok || began.Declared == nil || began.Mark.Fingerprint == m.Meta.Mark.Fingerprint {
+		return err
+	}
+	was, is, shown := reflect.ValueOf(began.Declared).Elem(), reflect.ValueOf(m.Meta.Declared).Elem(), reflect.ValueOf(body).Elem()
+	for i := range was.NumField() {
+		kind, _, _ := strings.Cut(was.Type().Field(i).Tag.Get("json"), ",")
+		if restarts(kind) && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
+			shown.Field(i).Set(was.Field(i))
+		}
+	}
+	return nil
 }

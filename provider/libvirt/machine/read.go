@@ -209,6 +209,9 @@ func (m *Machine) object() (*provider.Object, error) {
 		m.LiveBody = domainxml.Read(m.Live, m.Meta)
 		m.seeKernel(m.LiveBody)
 		overlay(body, m.LiveBody, m.Meta.Declared)
+		if err := m.pending(body); err != nil {
+			return nil, err
+		}
 	}
 	o.Body = body
 	return o, nil
