@@ -196,8 +196,8 @@ func FuzzPath(f *testing.F) {
 			return
 		}
 		for _, d := range Diff(a, made) {
-			if !WithinPath(d.Path, path) && path != "all" && len(splitPath(path)) > 0 {
-				if splitPath(d.Path)[0] != splitPath(path)[0] {
+			if !WithinPath(d.Path, path) && path != "all" && len(SplitPath(path)) > 0 {
+				if SplitPath(d.Path)[0] != SplitPath(path)[0] {
 					t.Errorf("%q changed %s", path, d.Path)
 				}
 			}

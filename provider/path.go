@@ -19,7 +19,7 @@ func CarryPaths(typ string, into, from any, paths []string) (any, error) {
 	}
 	intoTree, fromTree := tree(into), tree(from)
 	for _, path := range paths {
-		intoTree = carry(intoTree, fromTree, splitPath(path))
+		intoTree = carry(intoTree, fromTree, SplitPath(path))
 	}
 	text, err := json.Marshal(intoTree)
 	if err != nil {
@@ -48,7 +48,7 @@ func WithoutPaths(body any, paths []string) any {
 	}
 	bare := tree(body)
 	for _, path := range paths {
-		bare = carry(bare, nil, splitPath(path))
+		bare = carry(bare, nil, SplitPath(path))
 	}
 	return bare
 }
@@ -120,8 +120,8 @@ func place(list []any, step string) int {
 	return -1
 }
 
-// splitPath takes an attribute path apart: interface.eth0.addresses, interface["eth0"].addresses, addresses[0].
-func splitPath(path string) []string {
+// SplitPath takes an attribute path apart: interface.eth0.addresses, interface["eth0"].addresses, addresses[0].
+func SplitPath(path string) []string {
 	var steps []string
 	for path != "" {
 		switch {

@@ -59,56 +59,62 @@ func Describe(p *plan.Plan) Doc {
 		Lab: p.Lab.Name, Summary: p.Summary(), Unplanned: p.Unplanned, Destroy: p.Options.Destroy, Drift: p.Options.RefreshOnly,
 		Changes: []Change{},
 	}
+	d := indexOf(p)
 	for n := range p.Items {
 		if p.Items[n].Changes() {
-			doc.Changes = append(doc.Changes, describe(p, &p.Items[n]))
+			doc.Changes = append(doc.Changes, d.change(&p.Items[n]))
 		}
 	}
 	return doc
 }
 
-func describe(p *plan.Plan, item *plan.Item) Change {
-	c := Change{
-		Addr: item.Addr, Action: item.Action, Reason: item.Why, From: item.From, ImportID: item.ImportID, Host: item.Host, Drift: item.Drift,
-	}
-	if item.Have != nil {
-		c.ID = item.Have.ID
-	} else {
-		c.ID = seenID(p, item.Addr)
-	}
-	c.Symbol, c.Phrase, c.Label = words(item)
-	switch item.Action {
-	case provider.Create:
-		c.Attributes = created(want(p, item))
-	case provider.Delete, provider.Forget:
-	default:
-		for _, d := range item.Details {
-			c.Attributes = append(c.Attributes, changed(d))
-		}
-	}
-	return c
+// index finds what a plan holds of an address.
+type index struct {
+	seen     map[schema.Addr]plan.Seen
+	declared map[schema.Addr]*schema.Resource
 }
 
-// want is the declared resource: of a saved plan, the lab holds it.
-func want(p *plan.Plan, item *plan.Item) *schema.Resource {
+func indexOf(p *plan.Plan) index {
+	d := index{map[schema.Addr]plan.Seen{}, map[schema.Addr]*schema.Resource{}}
+	for _, s := range p.Seen {
+		d.seen[s.Addr] = s
+	}
+	for n := range p.Lab.Resources {
+		d.declared[p.Lab.Resources[n].Addr] = &p.Lab.Resources[n]
+	}
+	return d
+}
+
+// want is the resource that an item makes: of a saved plan, the lab holds it.
+func (d index) want(item *plan.Item) *schema.Resource {
 	if item.Want != nil {
 		return item.Want
 	}
-	for n := range p.Lab.Resources {
-		if p.Lab.Resources[n].Addr == item.Addr {
-			return &p.Lab.Resources[n]
-		}
+	if declared := d.declared[item.Addr]; declared != nil {
+		return declared
 	}
 	return &schema.Resource{Addr: item.Addr}
 }
 
-func seenID(p *plan.Plan, addr schema.Addr) string {
-	for _, s := range p.Seen {
-		if s.Addr == addr {
-			return s.ID
+func (d index) change(item *plan.Item) Change {
+	c := Change{
+		Addr: item.Addr, Action: item.Action, Reason: item.Why, From: item.From, ImportID: item.ImportID, Host: item.Host,
+		Drift: item.Drift, ID: d.seen[item.Addr].ID,
+	}
+	if item.Have != nil {
+		c.ID = item.Have.ID
+	}
+	c.Symbol, c.Phrase, c.Label = words(item)
+	switch item.Action {
+	case provider.Create:
+		c.Attributes = created(d.want(item))
+	case provider.Delete, provider.Forget:
+	default:
+		for _, detail := range item.Details {
+			c.Attributes = append(c.Attributes, changed(detail))
 		}
 	}
-	return ""
+	return c
 }
 
 func words(item *plan.Item) (symbol, phrase, label string) {
