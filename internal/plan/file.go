@@ -107,6 +107,7 @@ func Read(path string) (*File, error) {
 	f := new(File)
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
+	dec.UseNumber() // a number stays as it was written
 	if err := dec.Decode(f); err != nil {
 		return nil, &NotAPlanError{path, "it is damaged: " + err.Error()}
 	}
