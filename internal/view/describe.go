@@ -103,6 +103,8 @@ func (d index) change(item *plan.Item) Change {
 	}
 	if item.Have != nil {
 		c.ID = item.Have.ID
+	} else if c.ID == "" {
+		c.ID = item.ImportID
 	}
 	c.Symbol, c.Phrase, c.Label = words(item)
 	switch item.Action {
