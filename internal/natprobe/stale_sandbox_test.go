@@ -79,6 +79,35 @@ func TestChangeDropsJustWhatIsStale(t *testing.T) {
 	}
 }
 
+// A flow that a peer opened through a mapping holds that mapping too: a symmetric NAT must not go on with it.
+func TestChangeDropsWhatPeersOpened(t *testing.T) {
+	for arm, oneArm := range arms {
+		t.Run(arm, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, oneArm)
+			s := w.sites[0]
+			before, after := schema.NAT{Type: nat.FullCone}, schema.NAT{Type: nat.Symmetric}
+			s.set(before)
+			p, pAt := w.peer(0, 7001)
+			q, qAt := w.peer(1, 7002)
+			a := s.hosts[0].udp(5000)
+			seen := echo(t, a, p, pAt)
+			send(t, q, seen, "hello")
+			if text, from := receive(t, a); text != "hello" || from != qAt {
+				t.Fatalf("the peer does not get in: %q from %v", text, from)
+			}
+			s.set(after)
+			if again := echo(t, a, q, qAt); again != seen {
+				t.Errorf("the live flow moved before anything was dropped, so this test shows nothing: %v", again)
+			}
+			s.drop(&before, &after)
+			if again := echo(t, a, q, qAt); again == seen {
+				t.Errorf("the flow that the peer opened is still on its old mapping %v", again)
+			}
+		})
+	}
+}
+
 // A NAT that comes translates flows that were forwarded untouched before, and one that goes leaves none translated.
 func TestNATComesAndGoes(t *testing.T) {
 	t.Parallel()

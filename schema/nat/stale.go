@@ -33,6 +33,13 @@ type Selector struct {
 	Replied         *bool        `json:"replied,omitempty"`          // whether both sides have spoken
 	Except          []netip.Addr `json:"except,omitempty"`           // flows from, to or translated to these are left alone
 	Forwarded       bool         `json:"forwarded,omitempty"`        // flows of the router itself are left alone
+	Spare           []Port       `json:"spare,omitempty"`            // flows let in at these are left alone: forwards hold them, not mappings
+}
+
+// Port is an outside port.
+type Port struct {
+	Protocol uint8  `json:"protocol"` // IP protocol number
+	Number   uint16 `json:"number"`
 }
 
 // Matches reports whether f is one of the described flows. local tells the router's own addresses.
@@ -45,6 +52,7 @@ func (s Selector) Matches(f Flow, local func(netip.Addr) bool) bool {
 		s.SourceNAT != nil && *s.SourceNAT != f.SourceNAT,
 		s.DestinationNAT != nil && *s.DestinationNAT != f.DestinationNAT,
 		s.Replied != nil && *s.Replied != f.Replied,
+		f.DestinationNAT && slices.Contains(s.Spare, Port{f.Protocol, f.Destination.Port()}),
 		s.Forwarded && (local(f.Source.Addr()) || local(f.Destination.Addr()) && !f.DestinationNAT):
 		return false
 	}
@@ -90,7 +98,8 @@ type change struct {
 	found                  []Selector
 }
 
-// mapping finds flows whose outside endpoint would be another one today.
+// mapping finds flows whose outside endpoint would be another one today. A flow that a peer opened holds the mapping that
+// it came in by as much as one that the inside host opened.
 func (c *change) mapping() {
 	yes := true
 	moved := ""
@@ -100,20 +109,23 @@ func (c *change) mapping() {
 	case c.oldAddress != c.nowAddress:
 		moved = fmt.Sprintf("the outside address was %s, is %s", c.oldAddress, c.nowAddress)
 	}
-	reason := moved
+	reason, spare := moved, []Port(nil)
 	switch {
 	case moved != "":
 	case c.old.Mapping != c.now.Mapping:
 		reason = fmt.Sprintf("mapping was %s, is %s", c.old.Mapping, c.now.Mapping)
 	case c.old.Ports != c.now.Ports:
 		reason = fmt.Sprintf("ports was %s, is %s", c.old.Ports, c.now.Ports)
+	default:
+		return
 	}
-	if reason != "" {
-		c.found = append(c.found, Selector{Reason: reason, SourceNAT: &yes, Except: c.bound})
+	if moved == "" {
+		for _, f := range c.old.Forwards {
+			spare = append(spare, Port{protocolNumber(f.Protocol), uint16(f.Port)})
+		}
 	}
-	if moved != "" {
-		c.found = append(c.found, Selector{Reason: reason, DestinationNAT: &yes, Except: c.bound})
-	}
+	c.found = append(c.found, Selector{Reason: reason, SourceNAT: &yes, Except: c.bound},
+		Selector{Reason: reason, DestinationNAT: &yes, Except: c.bound, Spare: spare})
 }
 
 // hairpin finds flows between inside hosts by the outside address.

@@ -141,7 +141,7 @@ func classify(ctx context.Context, n NAT) (Answer, error) {
 	if err := natprobe.Await(ctx, first, server); err != nil {
 		return Answer{}, fmt.Errorf("no way to the server: %w", err)
 	}
-	behaviour, err := natprobe.Classify(ctx, open, server, natprobe.Timing{Interval: 150 * time.Millisecond, Tries: 4})
+	behaviour, err := natprobe.Classify(ctx, open, server, natprobe.Timing{Interval: 100 * time.Millisecond, Tries: 4})
 	if err != nil {
 		return Answer{}, err
 	}
