@@ -297,6 +297,18 @@ func TestTargetsAndExcludes(t *testing.T) {
 	r.expect(r.plan(small(), engine.PlanOptions{}), "create bridge.br0", "create vm.a", "create vm.a.guest")
 }
 
+func TestOptionsThatNameNothingAreRefused(t *testing.T) {
+	r := newRig(t)
+	for flag, opts := range map[string]engine.PlanOptions{
+		"-target": {Targets: ats("vm.typo")}, "-exclude": {Excludes: ats("vm.typo")}, "-replace": {Replace: ats("vm.typo")},
+	} {
+		_, err := r.engine.Plan(t.Context(), small(), opts)
+		if err == nil || err.Error() != flag+" vm.typo names nothing that is declared or marked as the lab's" {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestCheckRefusesOnlyWhatChanges(t *testing.T) {
 	r := newRig(t)
 	r.apply(small(), engine.PlanOptions{})

@@ -38,6 +38,7 @@ func (e *Engine) Plan(ctx context.Context, lab *schema.Lab, opts PlanOptions) (*
 	b.planWanted(want)
 	b.planOrphans()
 	b.planBlind()
+	b.namesNothing()
 	b.replaceTriggered()
 	b.verifyDependents()
 	b.protect()

@@ -35,6 +35,24 @@ func (b *builder) replaceTriggered() {
 	}
 }
 
+// namesNothing refuses options that speak of nothing: a slip of the pen must not plan less than was meant.
+func (b *builder) namesNothing() {
+	known := slices.Concat(b.order, b.p.Unplanned)
+	for _, r := range b.lab.Resources {
+		known = append(known, r.Addr)
+	}
+	for _, list := range []struct {
+		flag  string
+		addrs []schema.Addr
+	}{{"-target", b.opts.Targets}, {"-exclude", b.opts.Excludes}, {"-replace", b.opts.Replace}} {
+		for _, addr := range list.addrs {
+			if !slices.ContainsFunc(known, addr.Contains) {
+				b.fail(fmt.Errorf("%s %s names nothing that is declared or marked as the lab's", list.flag, addr))
+			}
+		}
+	}
+}
+
 // replace turns an item into a replacement; false where there is nothing to replace.
 func replace(item *plan.Item, why string) bool {
 	switch item.Action {
