@@ -13,6 +13,7 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/schema"
 )
 
 // commit makes edits of one lab so: asks netplan, takes removed bridges away, writes the file, loads it, and waits until
@@ -37,7 +38,8 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 		return r
 	}
 	on = slices.DeleteFunc(on, func(e *edit) bool { return r[e] != nil })
-	text, err := render(heading(lab), f, func(link string) bool { return t.configured(lab, link) })
+	f.configured = func(link string) bool { return t.configured(lab, link) }
+	text, err := render(heading(lab), f, f.configured)
 	if err == nil {
 		err = p.try(ctx, f.path, text)
 	}
@@ -45,24 +47,71 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 		r.failed(on, "check with netplan", err)
 		return r
 	}
-	changed := !bytes.Equal(text, f.text)
 	p.letGo(ctx, lab, t, view, on, r)
 	if on = r.step(on, "write "+path.Base(f.path)); len(on) == 0 {
 		return r
 	}
-	if changed {
-		err = p.put(ctx, f.path, text)
+	if !bytes.Equal(text, f.text) {
+		if err := p.put(ctx, f.path, text); err != nil {
+			r.failed(on, "write bridges", err)
+			return r
+		}
 	}
-	if err == nil {
-		on = r.step(on, "netplan generate")
-		err = p.generate(ctx, f, text, changed)
+	if p.settled(ctx, lab, on, r) {
+		return r
 	}
-	if err != nil {
+	on = r.step(on, "netplan generate")
+	if err := p.generate(ctx, f, text); err != nil {
 		r.failed(on, "write bridges", err)
 		return r
 	}
 	p.load(ctx, lab, on, r)
+	p.finish(ctx, lab, f, on, r)
 	return r
+}
+
+// settled reports whether there is nothing to load: no stanza changes, and what the kernel has otherwise is mended by
+// setting just that, so that no link is configured anew.
+func (p *Provider) settled(ctx context.Context, lab string, edits []*edit, r results) bool {
+	for _, e := range edits {
+		if e.remove != "" || !e.same {
+			return false
+		}
+	}
+	t, view, err := p.observe(ctx)
+	if err != nil {
+		return false // load meets it again
+	}
+	if p.mend(ctx, lab, t, view, edits, r) {
+		if view, err = p.links.Read(ctx); err != nil {
+			return false
+		}
+	}
+	return len(unfinished(lab, t, view, edits, r)) == 0
+}
+
+// finish takes the note off the marks that their bridges are not complete yet.
+func (p *Provider) finish(ctx context.Context, lab string, f *file, edits []*edit, r results) {
+	done := map[schema.Addr]bool{}
+	for _, e := range edits {
+		done[e.addr] = e.set != nil && r[e] == nil
+	}
+	noted := false
+	for i := range f.entries {
+		if mark := &f.entries[i].mark; mark.Lab == lab && mark.Incomplete && done[mark.Addr] {
+			mark.Incomplete, noted = false, true
+		}
+	}
+	if on := r.step(edits, "write "+path.Base(f.path)); !noted || len(on) == 0 {
+		return
+	}
+	text, err := render(heading(lab), f, f.configured)
+	if err == nil {
+		err = p.put(ctx, f.path, text)
+	}
+	if err != nil {
+		r.failed(edits, "write bridges", err)
+	}
 }
 
 // edited is the lab's file with the edits in it. An edit that may not be made gets its error into r.
@@ -89,8 +138,9 @@ func (p *Provider) edited(lab string, t *tree, view *View, edits []*edit, r resu
 			stanza := encode(e.bridge())
 			if had != nil {
 				e.before, _ = decode(name, had.stanza)
-				e.same = sameYAML(had.stanza, stanza)
+				e.same = sameYAML(had.stanza, stanza) && !had.mark.Incomplete
 			}
+			mark.Incomplete = !e.same
 			f.entries = slices.DeleteFunc(f.entries, func(old entry) bool { return old.name == name })
 			f.entries = append(f.entries, entry{name: name, mark: mark, stanza: stanza})
 		}
@@ -108,14 +158,14 @@ func sameYAML(a, b yaml.MapSlice) bool {
 // try lets netplan generate from a copy of all of its files with the new one among them and those of the names in
 // without left out, and throws the copy away.
 func (p *Provider) try(ctx context.Context, file string, text []byte, without ...string) error {
-	script := `root=$0 file=$1 mode=$2; shift 2
+	script := generator + `root=$0 file=$1 mode=$2; shift 2
 		d=$(mktemp -d) || exit; trap 'rm -rf "$d"' EXIT
 		mkdir -p "$d/etc/netplan" || exit
 		for f in ` + strings.Join(folders[:], " ") + `; do
 			if [ -d "$root/$f" ]; then mkdir -p "$d/$f" && cp -a "$root/$f/." "$d/$f/" || exit; fi; done
 		cd "$d/etc/netplan" && rm -f -- "$@"; umask 077
 		if [ "$mode" = set ]; then cat >"$file" || exit; fi
-		out=$(netplan generate --root-dir "$d" 2>&1); code=$?
+		out=$(generate --root-dir "$d" 2>&1); code=$?
 		printf '%s\n' "$out" | sed "s|$d||g" >&2; exit $code`
 	mode := "set"
 	if text == nil {
@@ -148,26 +198,37 @@ func (p *Provider) put(ctx context.Context, file string, text []byte) error {
 
 // generate lets netplan write the back end's configuration. Where it refuses what it took in the trial, the old file is
 // put back, and the configuration made from it.
-func (p *Provider) generate(ctx context.Context, old *file, text []byte, changed bool) error {
+func (p *Provider) generate(ctx context.Context, old *file, text []byte) error {
 	err := p.runGenerate(ctx)
-	if err == nil || !changed {
+	if err == nil || bytes.Equal(text, old.text) {
 		return err
 	}
-	err = netplanSaid(err)
 	if back := p.put(ctx, old.path, old.text); back != nil {
 		return errors.Join(err, fmt.Errorf("put the old file back: %w", back))
 	}
 	if back := p.runGenerate(ctx); back != nil {
-		return errors.Join(err, fmt.Errorf("generate from the old file: %w", netplanSaid(back)))
+		return errors.Join(err, fmt.Errorf("generate from the old file: %w", back))
 	}
 	return &refusal{err}
 }
 
+// generator is the shell's way to netplan's generator, which `netplan generate` wraps in ten times its own run time.
+const generator = `generate() {
+		for g in /usr/libexec/netplan/generate /lib/netplan/generate; do
+			if [ -x "$g" ]; then "$g" "$@"; return; fi; done
+		netplan generate "$@"; }
+	`
+
+// runGenerate is `netplan generate`, but files that come out as they were stay the same files. networkd goes by their
+// times and numbers: by a new one, be its text the same, it takes all addresses off the link and puts them on again, and
+// takes off what others have added, on every link of the host that netplan knows.
 func (p *Provider) runGenerate(ctx context.Context) error {
-	args := []string{"netplan", "generate"}
-	if p.Root != "/" {
-		args = append(args, "--root-dir", p.Root)
-	}
-	_, err := p.host.Run(ctx, host.Cmd(args...))
-	return err
+	const script = generator + `net=${0%/}/run/systemd/network; old=$net.labctl.$$
+		mkdir -p "$net" && cp -al "$net" "$old" || exit; trap 'rm -rf "$old"' EXIT
+		if [ "$0" = / ]; then generate; else generate --root-dir "$0"; fi; code=$?
+		for f in "$old"/*; do
+			if cmp -s "$f" "$net/${f##*/}"; then mv -f "$f" "$net/${f##*/}"; fi; done
+		exit $code`
+	_, err := p.host.Run(ctx, host.Cmd("sh", "-c", script, p.Root))
+	return netplanSaid(err)
 }

@@ -16,6 +16,8 @@ import (
 const (
 	// patience is how long networkd may take for a change that it has seen.
 	patience = 10 * time.Second
+	// maxSets is how often what networkd leaves is set without a wait: what does not stay set by then never will.
+	maxSets = 10
 	// nudge is after how long it is told to configure a link afresh.
 	nudge = 1500 * time.Millisecond
 )
@@ -83,7 +85,7 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 		return
 	}
 	nudged := false
-	for began := time.Now(); ; {
+	for began, sets := time.Now(), 0; ; {
 		view, err := p.links.Read(ctx)
 		if err != nil {
 			r.failed(edits, "read back", err)
@@ -91,7 +93,7 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 		}
 		again := p.mend(ctx, lab, t, view, edits, r)
 		open := unfinished(lab, t, view, edits, r)
-		if again && len(open) > 0 {
+		if sets++; again && len(open) > 0 && sets < maxSets {
 			continue // something was set just now: look before waiting
 		}
 		if len(open) == 0 {
@@ -136,8 +138,18 @@ func (p *Provider) reload(ctx context.Context, t *tree, edits []*edit) error {
 			command = host.Cmd("netplan", "apply")
 		}
 	}
-	_, err := p.host.Run(ctx, command)
-	return err
+	if _, err := p.host.Run(ctx, command); err != nil {
+		return err
+	}
+	p.sync(ctx)
+	return nil
+}
+
+// sync waits until networkd has begun what it was told. It answers a reload before it looks at the links; what it reads
+// from the kernel next comes before any later question in its queue. Where it cannot be asked, only the wait is lost.
+func (p *Provider) sync(ctx context.Context) {
+	_, _ = p.host.Run(ctx, host.Cmd("busctl", "call", "org.freedesktop.network1", "/org/freedesktop/network1",
+		"org.freedesktop.DBus.Peer", "Ping"))
 }
 
 // reconfigure lets networkd configure links from the beginning, which also removes what somebody else has put on them.
@@ -152,6 +164,7 @@ func (p *Provider) reconfigure(ctx context.Context, open map[*edit]error, links 
 	if _, err := p.host.Run(ctx, host.Cmd(append([]string{"networkctl", "reconfigure"}, links...)...)); err != nil {
 		r.failed(edits, "reconfigure", err)
 	}
+	p.sync(ctx)
 }
 
 // staleLinks are the links that networkd does not touch by itself: nothing has changed in their files, or it is late.

@@ -202,6 +202,7 @@ func TestForeignBridgesAreLeftAlone(t *testing.T) {
 	run(t, "ip", "link", "add", "br9", "type", "bridge")
 	run(t, "netplan", "generate")
 	run(t, "networkctl", "reload")
+	awaitLink(t, "br7")
 	other := bridge("br6", "10.66.0.1/24")
 	if err := p.Apply(t.Context(), "other", provider.Change{Addr: other.Addr, Action: provider.Create, Want: &other}); err != nil {
 		t.Fatal(err)
@@ -226,10 +227,34 @@ func TestForeignBridgesAreLeftAlone(t *testing.T) {
 	if after := snapshot(t); after != before {
 		t.Errorf("something was touched:\n%s\nbefore:\n%s", after, before)
 	}
+	// What somebody has put on another bridge by hand stays there: nothing but the lab's own links is configured anew.
+	run(t, "ip", "addr", "add", "10.71.0.1/24", "dev", "br7")
+	before = snapshot(t)
 	want := bridge("br0", "192.168.111.1/24")
 	converge(t, p, want)
 	converge(t, p)
 	if after := snapshot(t); after != before {
 		t.Errorf("something was touched:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+func awaitLink(t *testing.T, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	links := Kernel(host.Local{})
+	changes, err := links.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		view, err := links.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if view.Links[name] != nil && len(view.Links[name].Addresses) > 0 {
+			return
+		}
+		<-changes
 	}
 }

@@ -46,7 +46,7 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 		return failed(err)
 	}
 	if err := p.runGenerate(ctx); err != nil {
-		return failed(netplanSaid(err))
+		return failed(err)
 	}
 	return nil
 }
@@ -97,7 +97,6 @@ func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource,
 		}
 	}
 	if err := p.runGenerate(ctx); err != nil {
-		err = netplanSaid(err)
 		for _, old := range sources {
 			err = errors.Join(err, p.put(ctx, old.path, old.text))
 		}

@@ -29,6 +29,8 @@ type file struct {
 	entries []entry       // bridges, in the file's order
 	rest    yaml.MapSlice // every other key under network
 	err     error         // it could not be understood
+
+	configured func(link string) bool // whether another file speaks of a link, for render
 }
 
 // entry is one bridge's stanza in a file.
