@@ -20,6 +20,9 @@ type Addr struct {
 
 // String writes the address as users write it. ParseAddr reads it back.
 func (a Addr) String() string {
+	if a.Kind == "" {
+		return a.Module
+	}
 	var b strings.Builder
 	if a.Module != "" {
 		b.WriteString(a.Module)

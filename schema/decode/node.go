@@ -112,10 +112,14 @@ func (r *Reader) Node(s *Shape, ctx *hcl.EvalContext) (*Node, hcl.Diagnostics) {
 		node, more := r.Node(child, ctx)
 		diags = append(diags, more...)
 		n.Failed = n.Failed || node.Failed
+		if len(node.Labels) < len(child.Def.Labels) {
+			continue
+		}
 		n.Nodes = append(n.Nodes, node)
 	}
 	diags = append(diags, checkCounts(n)...)
-	n.Failed = n.Failed || diags.HasErrors()
+	unlabelled := len(s.Labels) < len(s.Def.Labels) && !s.Def.LabelOptional // told when the shape was read
+	n.Failed = n.Failed || unlabelled || diags.HasErrors()
 	return n, diags
 }
 
