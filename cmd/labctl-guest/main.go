@@ -28,6 +28,13 @@ func main() {
 }
 
 func run(args []string, in io.Reader, out, complaints io.Writer) int {
+	if len(args) == 2 && args[0] == helper.Lease {
+		if err := (guest.System{Host: host.Local{}}).Lease(context.Background(), args[1], os.Getenv); err != nil {
+			fmt.Fprintln(complaints, "labctl-guest: lease:", err)
+			return exitProblem
+		}
+		return exitOK
+	}
 	if len(args) != 1 {
 		fmt.Fprintln(complaints, "usage: labctl-guest snapshot|converge|probe|boot|version")
 		return exitUsage

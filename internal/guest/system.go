@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/labctl/labctl/internal/guest/lease"
 	"github.com/labctl/labctl/internal/guest/network"
 	"github.com/labctl/labctl/internal/guest/note"
 	"github.com/labctl/labctl/internal/guest/ruleset"
@@ -40,6 +41,7 @@ type task struct {
 	have    *schema.Guest
 	network *network.Network
 	rules   *ruleset.Rules
+	clients *lease.Clients // nil where the guest's own system takes leases
 }
 
 func (s System) begin(ctx context.Context, want *schema.Guest) (*task, error) {
@@ -55,11 +57,15 @@ func (s System) task(ctx context.Context, want *schema.Guest, kept helper.Persis
 		kept.Guest = &schema.Guest{}
 	}
 	report := &note.Report{}
-	return &task{
+	t := &task{
 		System: s, Report: report, ctx: ctx, want: want, kept: kept, keep: kept,
 		network: &network.Network{Report: report, Want: want, Kept: kept.Guest, Before: kept.Before.MTU},
 		rules:   &ruleset.Rules{Report: report, Host: s.Host, Note: s.path(rulesetNote), Want: want, Kept: kept.Guest},
 	}
+	if lease.Needed() {
+		t.clients = &lease.Clients{Report: report, Host: s.Host, Dir: s.path(helper.RunDir)}
+	}
+	return t
 }
 
 // rulesetNote is what is known of the live ruleset until the next boot.
@@ -127,6 +133,9 @@ func (t *task) observe() {
 	have := *t.want
 	t.have = &have
 	t.network.Observe(t.have)
+	if t.clients != nil {
+		t.clients.Observe(t.have.Interfaces)
+	}
 	t.observeSysctl()
 	t.Problem("hostname", t.observeHostname())
 	t.Problem("hosts", t.observeHosts())
@@ -144,6 +153,9 @@ func (t *task) apply() {
 	t.rules.Apply(t.ctx)
 	t.applySysctl()
 	t.network.Apply()
+	if t.clients != nil {
+		t.clients.Apply(t.ctx, t.want.Interfaces)
+	}
 	t.Problem("nameservers", t.applyDNS())
 }
 
