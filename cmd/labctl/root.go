@@ -29,7 +29,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.SuggestionsMinimumDistance = 2
 	o.register(root)
 	root.AddCommand(
-		newPlan(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
+		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
 		newStatus(o), newList(o), newExec(o), newConsole(o), newIP(o),
 		newImage(), newSandbox(), newVersion(),
 	)
