@@ -116,6 +116,7 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 		return broken(err)
 	}
 	t.Problems = nil
+	t.Problem("", t.installService())
 	t.apply()
 	if len(t.Problems) == 0 {
 		t.Problem("", t.forget())
