@@ -36,7 +36,7 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 	if err := provider.Step(ctx, "make disks"); err != nil {
 		return err
 	}
-	if _, err := j.host.Run(ctx, host.Cmd("mkdir", "-p", j.spec.Folder)); err != nil {
+	if err := j.makeFolder(ctx); err != nil {
 		return err
 	}
 	if err := j.root(ctx); err != nil {
@@ -56,6 +56,17 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 		}
 	}
 	return j.seed(ctx)
+}
+
+// makeFolder makes the domain's folder. What is in that of a domain that is not there is left from one that somebody
+// undefined: its disks may stand on another image, and are not a new machine's.
+func (j *job) makeFolder(ctx context.Context) error {
+	script := `mkdir -p -- "$1"`
+	if j.have == nil {
+		script = `rm -rf --one-file-system -- "$1" && mkdir -p -- "$1"`
+	}
+	_, err := j.host.Run(ctx, host.Cmd("sh", "-c", script, "sh", j.spec.Folder))
+	return daemon.Failed("make folder", err)
 }
 
 // lacksFiles reports whether there is a file to make: not where a domain was made whole and has got no further disk.

@@ -380,3 +380,21 @@ func TestRefusedChangeKeepsTheDefinition(t *testing.T) {
 		}
 	}
 }
+
+// hears waits until the text has been said.
+func (w *world) hears(said <-chan string, heard, text string) string {
+	w.Helper()
+	deadline := time.After(30 * time.Second)
+	for !strings.Contains(heard, text) {
+		select {
+		case more, ok := <-said:
+			if !ok {
+				w.Fatalf("the console ended with %q", heard)
+			}
+			heard += more
+		case <-deadline:
+			w.Fatalf("heard %q and not %q", heard, text)
+		}
+	}
+	return heard
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/labctl/labctl/internal/host"
@@ -54,6 +55,9 @@ func New(conn *daemon.Conn, h host.Host, root string) *Provider {
 // ResolveVirt is what a declared virt comes to on this host, "kvm" or "qemu", and why, on one line. Under "auto" and ""
 // it is kvm only where a guest has been seen to boot under it.
 func (p *Provider) ResolveVirt(ctx context.Context, want string) (virt, why string, err error) {
+	if strings.HasPrefix(p.conn.URI(), "test:") {
+		return "test", "libvirt's test driver runs nothing", nil
+	}
 	if want == "kvm" || want == "qemu" {
 		return want, "declared", nil
 	}
@@ -70,8 +74,11 @@ func (p *Provider) ResolveVirt(ctx context.Context, want string) (virt, why stri
 // lab is the folder of a lab's own files.
 func (p *Provider) lab(lab string) string { return filepath.Join(p.root, "labs", lab) }
 
-// folder is the folder for a new domain's files.
-func (p *Provider) folder(lab, domain string) string { return filepath.Join(p.lab(lab), domain) }
+// folder is the folder for a new domain's files. A domain keeps it when it is renamed, and then another one may get the
+// name: the UUID keeps them apart.
+func (p *Provider) folder(lab, domain, uuid string) string {
+	return filepath.Join(p.lab(lab), domain+"-"+uuid[:8])
+}
 
 // imageCmdline is for images with a kernel of their own: the serial port is the console, and quiet, because it is slow.
 const imageCmdline = "console=ttyS0 quiet"

@@ -27,8 +27,13 @@ type console struct {
 
 const consoleChunk = 4096
 
-// OpenConsole opens a running domain's first serial console. Whoever held it before loses it. It is closed with ctx.
-func (c *Conn) OpenConsole(ctx context.Context, domain string) (io.ReadWriteCloser, error) {
+// OpenConsole opens a running domain's first serial console. One that somebody holds is taken over only by force. It is
+// closed when ctx ends.
+func (c *Conn) OpenConsole(ctx context.Context, domain string, force bool) (io.ReadWriteCloser, error) {
+	flags := libvirt.DOMAIN_CONSOLE_SAFE
+	if force {
+		flags = libvirt.DOMAIN_CONSOLE_FORCE
+	}
 	t := &console{}
 	t.more = sync.NewCond(&t.mu)
 	err := c.Use(func(link *libvirt.Connect) error {
@@ -40,7 +45,7 @@ func (c *Conn) OpenConsole(ctx context.Context, domain string) (io.ReadWriteClos
 		if t.stream, err = link.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
 			return err
 		}
-		if err := dom.OpenConsole("", t.stream, libvirt.DOMAIN_CONSOLE_FORCE); err != nil {
+		if err := dom.OpenConsole("", t.stream, flags); err != nil {
 			_ = t.stream.Free()
 			return err
 		}
@@ -49,8 +54,11 @@ func (c *Conn) OpenConsole(ctx context.Context, domain string) (io.ReadWriteClos
 	})
 	if err != nil {
 		op := "open the console of " + domain
-		if Is(err, libvirt.ERR_OPERATION_INVALID) {
-			return nil, &provider.Error{Op: op, Err: errors.New("the machine is off"), Hint: "labctl start " + domain}
+		switch {
+		case Is(err, libvirt.ERR_OPERATION_INVALID):
+			return nil, &provider.Error{Op: op, Err: errors.New("the machine is off"), Hint: "labctl apply starts it"}
+		case Is(err, libvirt.ERR_OPERATION_FAILED):
+			return nil, &provider.Error{Op: op, Err: Message(err), Hint: "-force takes it from whoever is on it"}
 		}
 		return nil, Failed(op, err)
 	}
@@ -135,20 +143,4 @@ func (t *console) Close() error {
 	_ = t.stream.Abort() // it may be over already
 	t.more.Broadcast()
 	return t.stream.Free()
-}
-
-// Console joins a domain's console with in and out until the console or ctx ends. When in ends, what the machine says
-// goes on being shown: who types, and how a user leaves, is the caller's affair.
-func (c *Conn) Console(ctx context.Context, domain string, in io.Reader, out io.Writer) error {
-	t, err := c.OpenConsole(ctx, domain)
-	if err != nil {
-		return err
-	}
-	defer t.Close() //nolint:errcheck // there is nothing left to lose
-	go func() { _, _ = io.Copy(t, in) }()
-	_, err = io.Copy(out, t)
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the caller ended it
-	}
-	return err
 }
