@@ -55,7 +55,7 @@ func bridge() Block {
 		Labels: []Label{{Name: "label", Doc: "The name in the lab, as in bridge.LABEL."}},
 		Doc:    "A Linux bridge on the host, made by netplan and so there again after a reboot.",
 		Attrs:  attrs,
-		Blocks: []Block{route("the host")},
+		Blocks: []Block{route("the host", nil)},
 		Example: `bridge "br0" {
   addresses = ["192.168.111.1/24"]
 }`,
@@ -75,19 +75,19 @@ func stpAttrs() []Attr {
 	}
 }
 
-func route(where string) Block {
+// route is a route block; on a machine, which has several interfaces, it may name one.
+func route(where string, iface []Attr) Block {
 	return Block{
 		Kind: "route", Labels: []Label{{Name: "to", Doc: "A prefix, default (0.0.0.0/0) or default6 (::/0)."}},
 		Doc: "A route of " + where + ".",
-		Attrs: []Attr{
+		Attrs: append(iface, []Attr{
 			{Name: "via", Type: IP, Doc: "The gateway."},
-			{Name: "interface", Type: String, Doc: "The interface to leave by; found from via where it is left out."},
 			{Name: "metric", Type: Int, Min: ptr(0), Doc: "Among routes to the same place the lowest wins."},
 			{Name: "table", Type: Int, Min: ptr(0), Doc: "The routing table; the main one where it is left out."},
 			{Name: "on_link", Type: Bool, Doc: "Whether via is taken to be a neighbour though no connected route says so. It is true by itself where via is in the subnet of an interface with connected_route = false."},
 			{Name: "source", Type: IP, Doc: "The address to send from."},
 			{Name: "type", Type: String, Enum: []string{"unicast", "blackhole", "unreachable", "prohibit"}, Doc: "What is done with the packets; unicast sends them on."},
-		},
+		}...),
 	}
 }
 

@@ -72,7 +72,7 @@ func vmSystem() []Attr {
 
 func vmBlocks() []Block {
 	return []Block{
-		iface(), route("the machine"), nat(),
+		iface(), route("the machine", []Attr{{Name: "interface", Type: String, Doc: "The interface to leave by; found from via where it is left out."}}), nat(),
 		{Kind: "disk", Labels: []Label{{Name: "name", Doc: "The disk's name; root is the machine's own disk."}},
 			Doc: "A disk. It grows in place; making it smaller is refused.",
 			Attrs: []Attr{
