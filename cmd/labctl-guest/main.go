@@ -50,6 +50,14 @@ func run(args []string, in io.Reader, out, complaints io.Writer) int {
 		return answer(out, complaints, helper.Response{Protocol: helper.Protocol, Build: build})
 	case helper.Boot:
 		return boot(system, build, complaints)
+	case helper.Settle:
+		ctx, cancel := context.WithTimeout(context.Background(), guest.SettleTime)
+		defer cancel()
+		if _, err := system.Settle(ctx); err != nil {
+			fmt.Fprintln(complaints, "labctl-guest: settle:", err)
+			return exitProblem
+		}
+		return exitOK
 	case helper.Snapshot:
 		return serve(in, out, complaints, build, system.Snapshot)
 	case helper.Converge:

@@ -40,6 +40,7 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 		t.Problem("", err)
 	}
 	t.apply()
+	t.Problem("", s.background(ctx))
 	return helper.Response{Protocol: helper.Protocol, Mark: kept.Mark, Changed: t.Changed, Problems: t.Problems}, nil
 }
 

@@ -4,6 +4,7 @@ package guest_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"runtime"
@@ -216,5 +217,41 @@ func echo(t *testing.T, server netns.NsHandle, address string, client netns.NsHa
 		if line, err := lines.ReadString('\n'); err != nil || line != "hello\n" {
 			t.Fatalf("the connection to %s is dead %s: %v", address, when, err)
 		}
+	}
+}
+
+// TestSettleMendsWhatADaemonDoesLate plays a network daemon that sets what it knows after the helper has run.
+func TestSettleMendsWhatADaemonDoesLate(t *testing.T) {
+	s := machine(t)
+	g := natRouter("masquerade", "")
+	g.Interfaces[1].ConnectedRoute = false
+	g.Routes = []schema.Route{{To: "default", Via: "192.168.111.1"}}
+	converge(t, s, g)
+	ctx, stop := context.WithCancel(t.Context())
+	type end struct {
+		mended int
+		err    error
+	}
+	ended := make(chan end)
+	go func() {
+		mended, err := s.Settle(ctx)
+		ended <- end{mended, err}
+	}()
+	time.Sleep(300 * time.Millisecond) // until it watches
+	run(t, "ip", "addr", "add", "192.168.111.66/24", "dev", "eth0")
+	run(t, "ip", "route", "replace", "default", "via", "192.168.111.7", "proto", "static")
+	run(t, "ip", "route", "add", "10.0.0.0/24", "dev", "eth1", "proto", "kernel", "scope", "link", "src", "10.0.0.1")
+	wrong := func() bool {
+		have := snapshot(t, s, g).Guest
+		return len(have.Interfaces[0].Addresses) != 1 || have.Interfaces[1].ConnectedRoute || len(have.Routes) != 1 || have.Routes[0].Via != "192.168.111.1"
+	}
+	for end := time.Now().Add(5 * time.Second); wrong(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not mended: %+v", snapshot(t, s, g).Guest)
+		}
+	}
+	stop()
+	if e := <-ended; e.err != nil || e.mended == 0 {
+		t.Errorf("%+v", e)
 	}
 }

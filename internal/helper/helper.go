@@ -34,6 +34,7 @@ const (
 	Snapshot = "snapshot" // Request → Response: what is there; changes nothing
 	Converge = "converge" // Request → Response: keeps what is wanted for the next boot, makes it so, and looks again
 	Boot     = "boot"     // makes so what was kept, or else what the seed disc says
+	Settle   = "settle"   // started by boot: keeps the network so for a while, whatever the system's own daemon does
 	Lease    = "lease"    // called by the DHCP client that the helper started, with the action as second argument
 	Version  = "version"  // → Response with Build alone
 )
