@@ -129,17 +129,16 @@ func routesOf(view *View, bridge string, declared []schema.Route) []schema.Route
 // ipv6Metric is the metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER).
 const ipv6Metric = 1024
 
-// normalRoute writes a route of any source alike: destinations as prefixes, no device, the kernel's default metric left out.
+// normalRoute writes a route of any source alike: destinations as prefixes, or as the language's default and default6; no
+// device; the kernel's default metric left out.
 func normalRoute(r schema.Route) schema.Route {
 	r.Interface = ""
 	six := strings.Contains(r.Via+r.To, ":") || r.To == "default6"
-	switch {
-	case r.To == "default" && six, r.To == "default6":
-		r.To = "::/0"
-	case r.To == "default":
-		r.To = "0.0.0.0/0"
-	default:
-		r.To = asPrefix(r.To)
+	switch r.To = asPrefix(r.To); {
+	case r.To == "::/0", r.To == "default" && six:
+		r.To = "default6"
+	case r.To == "0.0.0.0/0":
+		r.To = "default"
 	}
 	if addr, err := netip.ParseAddr(r.Via); err == nil {
 		r.Via = addr.String()

@@ -181,6 +181,7 @@ type ipRoute struct {
 	Protocol any                   `json:"protocol"`
 	Metric   int                   `json:"metric"`
 	Source   string                `json:"prefsrc"`
+	Pref     string                `json:"pref"`
 	Flags    []string              `json:"flags"`
 }
 
@@ -242,6 +243,9 @@ func (r *ipRoute) route() KernelRoute {
 		To: r.Dst, Via: r.Gateway, Interface: r.Dev, Metric: r.Metric, Table: number(r.Table), Source: r.Source,
 		OnLink: slices.Contains(r.Flags, "onlink"), Type: r.Type,
 	}}
+	if r.Dst == "default" && r.Pref != "" { // only IPv6 routes have a router's preference
+		route.To = "default6"
+	}
 	if r.Protocol == nil { // ip leaves out what it would give a route itself
 		route.Protocol = protoBoot
 	}

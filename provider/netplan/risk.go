@@ -3,6 +3,7 @@ package netplan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/labctl/labctl/schema"
 )
@@ -11,7 +12,7 @@ import (
 func uplinks(view *View) map[string]string {
 	risky := map[string]string{}
 	for _, r := range view.Routes {
-		if r.To == "default" && r.Interface != "" && r.Type == "" && view.Links[r.Interface] != nil {
+		if strings.HasPrefix(r.To, "default") && r.Interface != "" && r.Type == "" && view.Links[r.Interface] != nil {
 			risky[r.Interface] = fmt.Sprintf("%s carries the host's default route via %s", r.Interface, r.Via)
 		}
 	}
