@@ -120,9 +120,7 @@ func (c *change) mapping() {
 		return
 	}
 	if moved == "" {
-		for _, f := range c.old.Forwards {
-			spare = append(spare, Port{protocolNumber(f.Protocol), uint16(f.Port)})
-		}
+		spare = c.spare()
 	}
 	c.found = append(c.found, Selector{Reason: reason, SourceNAT: &yes, Except: c.bound},
 		Selector{Reason: reason, DestinationNAT: &yes, Except: c.bound, Spare: spare})
@@ -140,8 +138,8 @@ func (c *change) hairpin() {
 	}
 }
 
-// filtering finds flows that came in by a filter more open than today's. Where the inside host has answered, it has
-// sent to just that peer, and any filter lets the flow go on.
+// filtering finds flows that peers opened through a filter more open than today's, answered or not: today's would not
+// let them be opened, and a hole that an earlier experiment left must not decide the next one.
 func (c *change) filtering() {
 	strictness := func(filtering string) int {
 		return slices.Index([]string{EndpointIndependent, AddressDependent, AddressAndPortDependent}, filtering)
@@ -151,9 +149,17 @@ func (c *change) filtering() {
 	}
 	yes, no := true, false
 	c.found = append(c.found, Selector{
-		Reason:         fmt.Sprintf("filtering was %s, is %s, and no host answered these", c.old.Filtering, c.now.Filtering),
-		DestinationNAT: &yes, Replied: &no, Except: c.bound,
+		Reason:    fmt.Sprintf("filtering was %s, is %s", c.old.Filtering, c.now.Filtering),
+		SourceNAT: &no, DestinationNAT: &yes, Except: c.bound, Spare: c.spare(),
 	})
+}
+
+// spare is the ports whose flows belong to forwards.
+func (c *change) spare() (ports []Port) {
+	for _, f := range c.old.Forwards {
+		ports = append(ports, Port{protocolNumber(f.Protocol), uint16(f.Port)})
+	}
+	return ports
 }
 
 // forwards finds flows at outside ports that lead to another host today, or to none.

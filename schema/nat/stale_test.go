@@ -63,7 +63,7 @@ func staleCases() map[string]staleCase {
 		"gone":            {with(same), nil, "bound in, bound out, forward web, hairpin, in answered, in unanswered, out tcp, out udp"},
 		"mapping":         {with(same), with(func(n *schema.NAT) { n.Type = nat.Symmetric }), "hairpin, in answered, in unanswered, out tcp, out udp"},
 		"ports":           {with(same), with(func(n *schema.NAT) { n.Ports = nat.Random }), "hairpin, in answered, in unanswered, out tcp, out udp"},
-		"stricter":        {with(same), with(func(n *schema.NAT) { n.Type = nat.PortRestrictedCone }), "in unanswered"},
+		"stricter":        {with(same), with(func(n *schema.NAT) { n.Type = nat.PortRestrictedCone }), "in answered, in unanswered"},
 		"looser":          {with(func(n *schema.NAT) { n.Type = nat.PortRestrictedCone }), with(same), ""},
 		"same by pair":    {with(same), with(func(n *schema.NAT) { n.Mapping, n.Ports = nat.EndpointIndependent, nat.Preserve }), ""},
 		"lifetime":        {with(same), with(func(n *schema.NAT) { n.UDPTimeout = 5 }), ""},
