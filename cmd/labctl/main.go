@@ -22,7 +22,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.InitArg {
 		os.Exit(sandbox.Init())
 	}
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(context.Background(), os.Args[1:]))
 }
 
 // codeError is an error that ends labctl with a code and, if err is nil, without a word.
@@ -40,7 +40,7 @@ func (e codeError) Error() string {
 
 func (e codeError) Unwrap() error { return e.err }
 
-func run(args []string) (code int) {
+func run(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			fmt.Fprintf(os.Stderr, "labctl: this is a bug in labctl: %v\nPlease report it with the command you ran.\n", bug)
@@ -52,7 +52,7 @@ func run(args []string) (code int) {
 	}()
 	root := newRoot()
 	root.SetArgs(normalise(root, args))
-	err := root.ExecuteContext(context.Background())
+	err := root.ExecuteContext(ctx)
 	exit, ok := errors.AsType[codeError](err)
 	switch {
 	case err == nil:

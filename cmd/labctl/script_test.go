@@ -10,7 +10,7 @@ import (
 
 // The scripts run the real main, in a process of its own for each command.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"labctl": main})
+	testscript.Main(m, map[string]func(){"labctl": main, "labctl-killed": killed})
 }
 
 func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: "testdata/script"}) }

@@ -51,6 +51,10 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 	if on = r.step(on, "write "+path.Base(f.path)); len(on) == 0 {
 		return r
 	}
+	if err := p.ungenerate(ctx, t, lab, on); err != nil {
+		r.failed(on, "write bridges", err)
+		return r
+	}
 	if !bytes.Equal(text, f.text) {
 		if err := p.put(ctx, f.path, text); err != nil {
 			r.failed(on, "write bridges", err)
@@ -68,6 +72,26 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 	p.load(ctx, lab, on, r)
 	p.finish(ctx, lab, f, on, r)
 	return r
+}
+
+// ungenerate takes away what netplan has generated for removed bridges, while their marks stand: whoever is stopped after
+// the marks are gone leaves nothing that the next reload would make the bridges from again.
+func (p *Provider) ungenerate(ctx context.Context, t *tree, lab string, edits []*edit) error {
+	for _, e := range edits {
+		own := t.own(lab).entry(e.remove)
+		if own == nil || own.mark.Addr != e.addr || own.mark.Lab != lab || len(t.others(lab, e.remove)) > 0 {
+			continue
+		}
+		for _, file := range []string{
+			"run/systemd/network/10-netplan-" + e.remove + ".netdev", "run/systemd/network/10-netplan-" + e.remove + ".network",
+			"run/NetworkManager/system-connections/netplan-" + e.remove + ".nmconnection",
+		} {
+			if err := p.host.Remove(ctx, path.Join(p.Root, file)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // settled reports whether there is nothing to load: no stanza changes, and what the kernel has otherwise is mended by
