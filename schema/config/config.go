@@ -8,6 +8,7 @@ package config
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -79,7 +80,19 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	if name != "" {
 		res.Lab = lab
 	}
+	shorten(e.diags, abs, l.base)
 	return res, diag.Unique(diag.Redact(e.diags, e.secrets))
+}
+
+// shorten writes files of the lab as the user would.
+func shorten(diags hcl.Diagnostics, abs, base string) {
+	prefix := base + string(filepath.Separator)
+	if base == "." {
+		prefix = ""
+	}
+	for _, d := range diags {
+		d.Detail = strings.ReplaceAll(d.Detail, abs+string(filepath.Separator), prefix)
+	}
 }
 
 // Range is where an attribute of a resource or check stands; where the path is "" or leads nowhere, the block.
