@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [[ ${LABCTL_SANDBOX:-} != 1 ]]; then
-  bin/labctl image build micro # on the machine itself, so that it is kept for the next time
+  bin/labctl image build micro >/dev/null # on the machine itself, so that it is kept for the next time
   exec bin/labctl sandbox -- "$0" "$@"
 fi
 

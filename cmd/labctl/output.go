@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/spf13/cobra"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/labctl/labctl/schema"
 )
@@ -91,9 +93,17 @@ func shown(o schema.Output) string {
 	if o.Sensitive {
 		return "(sensitive value)"
 	}
-	text, err := json.MarshalIndent(o.Value, "", "  ")
+	text, err := json.Marshal(o.Value)
 	if err != nil {
 		return fmt.Sprint(o.Value)
 	}
-	return string(text)
+	typ, err := ctyjson.ImpliedType(text)
+	if err != nil {
+		return string(text)
+	}
+	value, err := ctyjson.Unmarshal(text, typ)
+	if err != nil {
+		return string(text)
+	}
+	return string(hclwrite.Format(hclwrite.TokensForValue(value).Bytes()))
 }

@@ -52,7 +52,10 @@ func (s *session) runChecks(cmd *cobra.Command, match *regexp.Regexp, asJSON boo
 			checks = append(checks, c)
 		}
 	}
-	color := s.o.color(s.stdout)
+	style := probe.Style{Color: s.o.color(s.stdout)}
+	if isTerminal(s.stdout) {
+		style.Width = width(s.stdout)
+	}
 	encoder := json.NewEncoder(s.stdout)
 	results := probe.Run(cmd.Context(), s.lab, guests{s}, checks, probe.Options{
 		Parallel: s.o.parallel,
@@ -61,11 +64,14 @@ func (s *session) runChecks(cmd *cobra.Command, match *regexp.Regexp, asJSON boo
 				_ = encoder.Encode(r) // a reader that has gone away misses the rest
 				return
 			}
-			probe.Write(s.stdout, r, color)
+			style.Write(s.stdout, r)
 		},
 	})
 	if !asJSON {
-		fmt.Fprintf(s.stdout, "\n%s\n", probe.Summary(results))
+		if len(results) > 0 {
+			fmt.Fprintln(s.stdout)
+		}
+		fmt.Fprintln(s.stdout, probe.Summary(results))
 	}
 	if probe.Failed(results) {
 		return codeError{exitError, nil}

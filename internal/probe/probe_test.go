@@ -131,9 +131,10 @@ func TestFailedPunchNamesTheRouterThatChangesPorts(t *testing.T) {
 	}
 	r := probe.Run(t.Context(), lab(t), m, []schema.Check{punch(t, "success")}, probe.Options{})[0]
 	var text bytes.Buffer
-	probe.Write(&text, r, false)
+	probe.Style{}.Write(&text, r)
 	for _, want := range []string{
-		"✗ check.punch: UDP hole between vm.a (192.0.2.100:23456) and vm.b (198.51.100.100:55555)",
+		"✗ check.punch  ",
+		"    UDP hole between vm.a (192.0.2.100:23456) and vm.b (198.51.100.100:55555)",
 		"declared at lab.hcl:7",
 		"expected success, got failure",
 		"vm.a heard nothing (sent 40), vm.b heard nothing (sent 40)",
@@ -290,5 +291,18 @@ func TestFailedPingNamesWhatStandsInTheWay(t *testing.T) {
 		if diff := cmp.Diff(test.want, r.Why); diff != "" {
 			t.Errorf("%+v:\n%s", test, diff)
 		}
+	}
+}
+
+func TestLinesAreBrokenAtTheWidth(t *testing.T) {
+	var text bytes.Buffer
+	probe.Style{Width: 40}.Write(&text, probe.Result{
+		Check: addr(t, "check.x"), Subject: "ping from vm.a to vm.b", Expect: "success", Got: "failure", Took: 1.26,
+		Why: []string{"one two three four five six seven eight nine ten"},
+	})
+	want := "✗ check.x  1.3s\n    ping from vm.a to vm.b\n    expected success, got failure\n" +
+		"    • one two three four five six\n      seven eight nine ten\n"
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Error(diff)
 	}
 }

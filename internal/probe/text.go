@@ -4,40 +4,60 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/mitchellh/go-wordwrap"
 )
 
-// Write writes a result for a person to read: one line for a pass, and what was found for a failure.
-func Write(w io.Writer, r Result, color bool) {
-	good, bad, off := "\x1b[32m", "\x1b[31m", "\x1b[0m"
-	if !color {
-		good, bad, off = "", "", ""
+// Style is how results are written.
+type Style struct {
+	Color bool // with ANSI colours
+	Width int  // columns at which lines are broken; 0 breaks none
+}
+
+// Write writes a result for a person to read: what was tried and seen, and for a failure what was found on the way.
+func (s Style) Write(w io.Writer, r Result) {
+	good, bad, dim, off := "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+	if !s.Color {
+		good, bad, dim, off = "", "", "", ""
 	}
+	took := fmt.Sprintf("%s%.1fs%s", dim, r.Took, off)
 	if r.Pass {
-		fmt.Fprintf(w, "%s✓%s %s: %s: %s, as expected", good, off, r.Check, r.Subject, r.Got)
+		fmt.Fprintf(w, "%s✓%s %s  %s\n", good, off, r.Check, took)
+		s.line(w, "    ", r.Subject+": "+r.Got+", as expected")
 		if r.Detail != "" && !strings.Contains(r.Detail, "\n") {
-			fmt.Fprintf(w, " (%s)", r.Detail)
+			s.line(w, "    ", r.Detail)
 		}
-		fmt.Fprintf(w, "  %.1fs\n", r.Took)
 		return
 	}
-	fmt.Fprintf(w, "%s✗%s %s: %s  %.1fs\n", bad, off, r.Check, r.Subject, r.Took)
-	if pos := r.Pos.String(); pos != "" {
-		fmt.Fprintf(w, "    declared at %s\n", pos)
-	}
+	fmt.Fprintf(w, "%s✗%s %s  %s\n", bad, off, r.Check, took)
+	s.line(w, "    ", r.Subject)
 	if r.Error != "" {
-		fmt.Fprintf(w, "    %scould not be run%s: %s\n", bad, off, indent(r.Error))
-		return
+		s.line(w, "    ", bad+"could not be run"+off+": "+r.Error)
+	} else {
+		s.line(w, "    ", fmt.Sprintf("expected %s, got %s%s%s", r.Expect, bad, r.Got, off))
 	}
-	fmt.Fprintf(w, "    expected %s, got %s%s%s\n", r.Expect, bad, r.Got, off)
 	if r.Detail != "" {
-		fmt.Fprintf(w, "    %s\n", indent(r.Detail))
+		s.line(w, "    ", r.Detail)
 	}
 	for _, line := range r.Why {
-		fmt.Fprintf(w, "    • %s\n", indent(line))
+		s.line(w, "    • ", line)
 	}
 	if r.Tries > 1 {
-		fmt.Fprintf(w, "    tried %d times\n", r.Tries)
+		s.line(w, "    ", fmt.Sprintf("tried %d times", r.Tries))
 	}
+	if pos := r.Pos.String(); pos != "" {
+		s.line(w, "    ", "declared at "+pos)
+	}
+}
+
+// line writes text behind first, further lines of it indented as much.
+func (s Style) line(w io.Writer, first, text string) {
+	text = strings.TrimSpace(text)
+	if room := s.Width - len(first); s.Width > 0 && room > 20 {
+		text = wordwrap.WrapString(text, uint(room))
+	}
+	next := "\n" + strings.Repeat(" ", len([]rune(first)))
+	fmt.Fprintf(w, "%s%s\n", first, strings.ReplaceAll(text, "\n", next))
 }
 
 // Summary is the last line under the results.
@@ -57,5 +77,3 @@ func Summary(results []Result) string {
 	}
 	return fmt.Sprintf("%d %s: %d passed, %d failed.", len(results), noun, passed, len(results)-passed)
 }
-
-func indent(text string) string { return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n      ") }
