@@ -15,8 +15,9 @@ import (
 // Protocol is the version of the requests and responses below. A helper refuses another one.
 const Protocol = 1
 
-// MaxMessage bounds a request or response, in bytes: what the guest agent carries in one call is about 10 MB.
-const MaxMessage = 8 << 20
+// MaxMessage bounds a request or response, in bytes: the agent's protocol carries it in base64, and libvirt takes at most
+// 4 MiB at once.
+const MaxMessage = 2 << 20
 
 // Where the helper and what it keeps are in a guest.
 const (

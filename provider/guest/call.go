@@ -93,6 +93,12 @@ func (p *Provider) ask(ctx context.Context, want *schema.Resource, body *schema.
 	if err != nil {
 		return nil, &provider.Error{Op: command, Addr: want.Addr, Err: err}
 	}
+	if request.Len() > helper.MaxMessage {
+		return nil, &provider.Error{
+			Op: command, Addr: want.Addr, Err: fmt.Errorf("the guest's declaration is %d bytes long, and the agent carries %d", request.Len(), helper.MaxMessage),
+			Hint: "put large files on a disk of their own",
+		}
+	}
 	for _, program := range []string{helper.Name, helper.UploadPath} {
 		out, err := p.agent(body.Domain).Run(ctx, host.Command{Args: []string{program, command}, Stdin: request.Bytes()})
 		failed, _ := errors.AsType[*host.CommandError](err)

@@ -321,6 +321,10 @@ func (n *Network) applyRoutes() {
 			n.Problem(at, err)
 			continue
 		}
+		if wanted[p.key] {
+			n.Problem(at, note.Refuse("two routes go to %s with one metric in one table", want.To))
+			continue
+		}
 		wanted[p.key] = true
 		if value, ok := there[p.key]; ok && value == p.value {
 			continue

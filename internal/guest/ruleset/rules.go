@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/labctl/labctl/internal/guest/note"
+	"github.com/labctl/labctl/internal/guest/sysctl"
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/nft"
@@ -37,9 +38,18 @@ type Rules struct {
 // loaded is what is known of the wanted ruleset until the next boot, so that nft need not be asked again. The kernel counts
 // the changes of its ruleset: while the count is Generation, the ruleset is the one with digest Text.
 type loaded struct {
+	Boot       string `json:"boot"` // the kernel's ID of this boot
 	Text       string `json:"text"`
 	Generation uint32 `json:"generation,omitempty"` // 0: not known to be loaded
 	Listing    string `json:"listing,omitempty"`    // what nft makes of the text, where it was asked
+}
+
+func bootID() string {
+	id, err := sysctl.Read("kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 func digest(text string) string {
@@ -51,7 +61,7 @@ func digest(text string) string {
 func (r *Rules) loadedOf(ctx context.Context, text string) loaded {
 	var known loaded
 	data, err := r.Host.ReadFile(ctx, r.Note)
-	if err != nil || json.Unmarshal(data, &known) != nil || known.Text != digest(text) {
+	if err != nil || json.Unmarshal(data, &known) != nil || known.Text != digest(text) || known.Boot != bootID() {
 		return loaded{}
 	}
 	return known
@@ -101,7 +111,7 @@ func (r *Rules) compare(ctx context.Context, have *schema.Guest) error {
 		return nil
 	}
 	r.live, r.want, r.listing, r.Differences = live, want, wantListing, nft.Diff(live, want)
-	now := loaded{Text: digest(text), Listing: wantListing}
+	now := loaded{Boot: bootID(), Text: digest(text), Listing: wantListing}
 	if len(r.Differences) > 0 {
 		have.Ruleset = &schema.Ruleset{Text: listing}
 	} else if after, err := generation(); err == nil && after == before {
@@ -183,7 +193,7 @@ func (r *Rules) loadWhole(ctx context.Context) bool {
 	r.Did("load the ruleset")
 	// Exactly one step further: nobody else has changed it meanwhile.
 	if now, err := generation(); beforeErr == nil && err == nil && now == before+1 {
-		r.noteLoaded(ctx, loaded{Text: digest(text), Generation: now, Listing: r.listing})
+		r.noteLoaded(ctx, loaded{Boot: bootID(), Text: digest(text), Generation: now, Listing: r.listing})
 	}
 	return true
 }
