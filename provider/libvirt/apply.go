@@ -86,21 +86,12 @@ func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) 
 	return j.verify(ctx)
 }
 
-// look reads the domain, and refuses one that the lab does not own.
+// look reads the domain, and refuses one that the lab does not own. That another one has its name libvirt says when it is
+// defined.
 func (j *job) look(ctx context.Context) error {
 	have, err := j.reader().One(ctx, daemon.ByUUID(j.uuid))
 	if err != nil {
 		return err
-	}
-	if have == nil {
-		other, err := j.reader().One(ctx, daemon.ByName(j.body.Name))
-		if err != nil {
-			return err
-		}
-		if other != nil {
-			other.Addr = j.want.Addr
-			return foreign(j.want.Addr, other)
-		}
 	}
 	if have != nil && !have.Owned(j.lab) {
 		return foreign(j.want.Addr, have)
@@ -184,6 +175,11 @@ func (j *job) define(ctx context.Context) error {
 		}
 		return dom.Free()
 	})
+	if daemon.Is(err, libvirt.ERR_OPERATION_FAILED) && j.have == nil {
+		if other, asked := j.reader().One(ctx, daemon.ByName(j.body.Name)); asked == nil && other != nil {
+			return foreign(j.want.Addr, other)
+		}
+	}
 	return daemon.Failed("define domain "+j.body.Name, err)
 }
 

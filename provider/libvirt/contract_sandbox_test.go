@@ -92,7 +92,7 @@ func TestRunningContract(t *testing.T) {
 // TestAgent waits for the guest, talks to its agent, and tells a machine that is off from one that does not answer.
 func TestAgent(t *testing.T) {
 	w := newWorld(t)
-	vm := w.vm("a")
+	vm := w.vm("a", func(d *schema.Domain) { d.Timeouts.Shutdown = 0.2 })
 	w.apply(vm, provider.Create)
 	began := time.Now()
 	w.up("t-a")
@@ -121,8 +121,8 @@ func TestAgent(t *testing.T) {
 	if err := w.conn.WaitAgent(w.ctx, "t-a"); !errors.Is(err, provider.ErrUnreachable) {
 		t.Errorf("off: %v, want it unreachable", err)
 	}
-	body(&vm).Running, body(&vm).Boot.Cmdline = true, "console=ttyS0 init=/bin/false"
-	body(&vm).Boot.Cmdline = "console=ttyS0 rdinit=/nothing"
+	changed := body(&vm)
+	changed.Running, changed.Boot.Cmdline = true, "console=ttyS0 rdinit=/nothing"
 	w.apply(vm, provider.Update)
 	ctx, cancel := context.WithTimeout(w.ctx, 4*time.Second)
 	defer cancel()

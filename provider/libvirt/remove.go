@@ -7,52 +7,82 @@ import (
 
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
 
-// remove deletes a domain and everything that is its own. The definition goes last: until then it says whose the files are.
+// remove deletes a domain and everything that is its own.
 func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) error {
 	uuid := schema.UUID(lab, c.Addr)
 	if c.Have != nil {
 		uuid = c.Have.Aux.(*machine.Machine).UUID
 	}
-	have, err := p.reader().One(ctx, daemon.ByUUID(uuid))
-	if err != nil || have == nil {
-		return err
+	name := ""
+	err := p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error {
+		var err error
+		if name, err = dom.GetName(); err != nil {
+			return err
+		}
+		meta, err := owned(dom, lab, c.Addr)
+		if err != nil {
+			return err
+		}
+		return p.removeDomain(ctx, lab, dom, uuid, meta)
+	})
+	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
+		return ctx.Err()
 	}
-	if !have.Owned(lab) {
-		return foreign(c.Addr, have)
+	return daemon.Failed("remove domain "+name, err)
+}
+
+// owned is the mark of a domain that the lab owns, in one small question: a whole read costs ten times as much.
+func owned(dom *libvirt.Domain, lab string, addr schema.Addr) (domainxml.Meta, error) {
+	text, err := dom.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, schema.XMLNamespace, libvirt.DOMAIN_AFFECT_CONFIG)
+	if err != nil && !daemon.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
+		return domainxml.Meta{}, err
 	}
-	m := have.Aux.(*machine.Machine)
-	if m.Active {
+	var meta domainxml.Meta
+	if err == nil {
+		if meta, err = domainxml.ParseBare(text); err != nil {
+			return domainxml.Meta{}, err
+		}
+	}
+	have := &provider.Object{Mark: meta.Mark}
+	if have.Owned(lab) {
+		return meta, nil
+	}
+	if have.ID, err = dom.GetName(); err != nil {
+		return domainxml.Meta{}, err
+	}
+	return domainxml.Meta{}, foreign(addr, have)
+}
+
+// removeDomain takes the definition away last: until then it says whose the files are.
+func (p *Provider) removeDomain(ctx context.Context, lab string, dom *libvirt.Domain, uuid string, meta domainxml.Meta) error {
+	if _, err := dom.GetID(); err == nil { // it had one when it was looked up: it is active
 		if err := provider.Step(ctx, "stop"); err != nil {
 			return err
 		}
 		if err := p.conn.PowerOff(ctx, daemon.ByUUID(uuid), 0); err != nil {
-			return daemon.Failed("stop domain "+have.ID, err)
+			return err
 		}
 	}
-	if m.Meta.Folder != "" {
+	if meta.Folder != "" {
 		if err := provider.Step(ctx, "remove files"); err != nil {
 			return err
 		}
-		if err := p.removeFolder(ctx, lab, m.Meta.Folder); err != nil {
+		if err := p.removeFolder(ctx, lab, meta.Folder); err != nil {
 			return err
 		}
 	}
 	if err := provider.Step(ctx, "undefine"); err != nil {
 		return err
 	}
-	err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error {
-		return dom.UndefineFlags(libvirt.DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-			libvirt.DOMAIN_UNDEFINE_NVRAM | libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
-	})
-	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
-		return nil
-	}
+	err := dom.UndefineFlags(libvirt.DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+		libvirt.DOMAIN_UNDEFINE_NVRAM | libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 	if daemon.Is(err, libvirt.ERR_NO_SUPPORT, libvirt.ERR_INVALID_ARG) { // test:///default takes fewer flags
-		err = p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error { return dom.Undefine() })
+		err = dom.Undefine()
 	}
-	return daemon.Failed("undefine domain "+have.ID, err)
+	return err
 }

@@ -150,3 +150,12 @@ func (e element) meta() (Meta, error) {
 	}
 	return m, nil
 }
+
+// ParseBare reads the element as virDomainGetMetadata(3) gives it: libvirt leaves its namespace out.
+func ParseBare(text string) (Meta, error) {
+	var e element
+	if err := xml.Unmarshal([]byte(text), &e); err != nil {
+		return Meta{}, fmt.Errorf("labctl's mark: %w", err)
+	}
+	return e.meta()
+}
