@@ -38,14 +38,6 @@ func harness(t *testing.T, conn *Conn, want schema.Resource) providertest.Harnes
 	t.Helper()
 	name := want.Body.(*schema.Domain).Name
 	root := t.TempDir()
-	variant := func(label string, action provider.Action, path string, change func(*schema.Domain)) providertest.Variant {
-		r := want
-		d := *want.Body.(*schema.Domain)
-		d.Interfaces = append([]schema.NIC{}, d.Interfaces...)
-		change(&d)
-		r.Body = &d
-		return providertest.Variant{Name: label, Want: r, Action: action, Paths: []string{path}}
-	}
 	before := domains(t, conn)
 	clean := func() {
 		_ = conn.Domain(daemon.ByName(name), func(dom *libvirt.Domain) error {
@@ -55,23 +47,10 @@ func harness(t *testing.T, conn *Conn, want schema.Resource) providertest.Harnes
 	}
 	t.Cleanup(clean)
 	return providertest.Harness{
-		Lab:  "lab",
-		New:  func() provider.Provider { return New(conn, host.Local{}, root) },
-		Want: want,
-		Variants: []providertest.Variant{
-			variant("memory", provider.Update, "memory", func(d *schema.Domain) { d.Memory = 128 << 20 }),
-			variant("processors", provider.Update, "vcpus", func(d *schema.Domain) { d.VCPUs = 2 }),
-			variant("limit", provider.Update, "max_vcpus", func(d *schema.Domain) { d.MaxVCPUs = 8 }),
-			variant("description", provider.Update, "description", func(d *schema.Domain) { d.Description = "a <machine>" }),
-			variant("autostart", provider.Update, "autostart", func(d *schema.Domain) { d.Autostart = true }),
-			variant("bridge", provider.Update, "interface.eth0.bridge", func(d *schema.Domain) { d.Interfaces[0].Bridge = "br1" }),
-			variant("another card", provider.Update, "interface.eth1", func(d *schema.Domain) {
-				d.Interfaces = append(d.Interfaces, schema.NIC{Name: "eth1", Bridge: "br0", MAC: "52:54:00:00:00:02", Model: "e1000", Link: "down"})
-			}),
-			variant("no card", provider.Update, "interface.eth0", func(d *schema.Domain) { d.Interfaces = nil }),
-			variant("boot", provider.Update, "boot", func(d *schema.Domain) { d.Boot.Order = []string{"network"} }),
-			variant("patience", provider.Update, "timeouts", func(d *schema.Domain) { d.Timeouts.Boot = 7 }),
-		},
+		Lab:      "lab",
+		New:      func() provider.Provider { return New(conn, host.Local{}, root) },
+		Want:     want,
+		Variants: variants(want),
 		Foreign: func() error {
 			return conn.Use(func(link *libvirt.Connect) error {
 				dom, err := link.DomainDefineXML(foreignXML(conn, name))
@@ -104,6 +83,32 @@ func harness(t *testing.T, conn *Conn, want schema.Resource) providertest.Harnes
 			}
 			return nil
 		},
+	}
+}
+
+// variants are what the suite changes the domain to.
+func variants(want schema.Resource) []providertest.Variant {
+	variant := func(label string, action provider.Action, path string, change func(*schema.Domain)) providertest.Variant {
+		r := want
+		d := *want.Body.(*schema.Domain)
+		d.Interfaces = append([]schema.NIC{}, d.Interfaces...)
+		change(&d)
+		r.Body = &d
+		return providertest.Variant{Name: label, Want: r, Action: action, Paths: []string{path}}
+	}
+	return []providertest.Variant{
+		variant("memory", provider.Update, "memory", func(d *schema.Domain) { d.Memory = 128 << 20 }),
+		variant("processors", provider.Update, "vcpus", func(d *schema.Domain) { d.VCPUs = 2 }),
+		variant("limit", provider.Update, "max_vcpus", func(d *schema.Domain) { d.MaxVCPUs = 8 }),
+		variant("description", provider.Update, "description", func(d *schema.Domain) { d.Description = "a <machine>" }),
+		variant("autostart", provider.Update, "autostart", func(d *schema.Domain) { d.Autostart = true }),
+		variant("bridge", provider.Update, "interface.eth0.bridge", func(d *schema.Domain) { d.Interfaces[0].Bridge = "br1" }),
+		variant("another card", provider.Update, "interface.eth1", func(d *schema.Domain) {
+			d.Interfaces = append(d.Interfaces, schema.NIC{Name: "eth1", Bridge: "br0", MAC: "52:54:00:00:00:02", Model: "e1000", Link: "down"})
+		}),
+		variant("no card", provider.Update, "interface.eth0", func(d *schema.Domain) { d.Interfaces = nil }),
+		variant("boot", provider.Update, "boot", func(d *schema.Domain) { d.Boot.Order = []string{"network"} }),
+		variant("patience", provider.Update, "timeouts", func(d *schema.Domain) { d.Timeouts.Boot = 7 }),
 	}
 }
 

@@ -1,9 +1,11 @@
 package libvirt
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/capability"
 	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
 )
@@ -41,6 +43,11 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 		c.Action = provider.Update
 	}
 	return c, nil
+}
+
+// Check implements provider.Checker.
+func (p *Provider) Check(_ context.Context, want []schema.Resource) []error {
+	return capability.Check(p.conn, want)
 }
 
 func isForeign(have *provider.Object) bool {

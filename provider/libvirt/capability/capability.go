@@ -1,7 +1,8 @@
-package libvirt
+// Package capability knows what a host can give to machines, and refuses what it cannot before anything is touched: libvirt
+// itself would say some of it only when a machine starts.
+package capability
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,10 +18,9 @@ import (
 // board is what libvirt's answer about a sort of machine depends on.
 type board struct{ arch, machine, virt string }
 
-// Check implements provider.Checker: it refuses what this host cannot give, before anything is touched. libvirt itself
-// would say some of it only when the machine starts.
-func (p *Provider) Check(_ context.Context, want []schema.Resource) []error {
-	most, err := p.conn.Memory()
+// Check is every declared machine that the host behind conn cannot run.
+func Check(conn *daemon.Conn, want []schema.Resource) []error {
+	most, err := conn.Memory()
 	if err != nil {
 		return []error{err}
 	}
@@ -44,7 +44,7 @@ func (p *Provider) Check(_ context.Context, want []schema.Resource) []error {
 		caps, asked := known[b]
 		if !asked {
 			var err error
-			if caps, err = p.capabilities(b); err != nil {
+			if caps, err = capabilities(conn, b); err != nil {
 				refuse(pathOf(d), daemon.Message(err))
 			}
 			known[b] = caps
@@ -65,7 +65,7 @@ func pathOf(d *schema.Domain) string {
 }
 
 // capabilities is what libvirt can give a machine on the board.
-func (p *Provider) capabilities(b board) (*libvirtxml.DomainCaps, error) {
+func capabilities(conn *daemon.Conn, b board) (*libvirtxml.DomainCaps, error) {
 	virt := b.virt
 	if virt != "kvm" {
 		virt = "qemu" // what emulation has, KVM has or says clearly that it has not
@@ -78,7 +78,7 @@ func (p *Provider) capabilities(b board) (*libvirtxml.DomainCaps, error) {
 		machine = "q35"
 	}
 	caps := new(libvirtxml.DomainCaps)
-	err := p.conn.Use(func(link *libvirt.Connect) error {
+	err := conn.Use(func(link *libvirt.Connect) error {
 		text, err := link.GetDomainCapabilities("", arch, machine, virt, 0)
 		if err != nil {
 			return err
