@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -55,27 +57,27 @@ func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
 }
 
 // tryBridges asks netplan about declared bridges in the place of what labs' files say of the same names.
-func (p *Provider) tryBridges(ctx context.Context, t *tree, bridges []schema.Resource) error {
-	f := &file{path: p.ownPath("check")}
+func (p *Provider) tryBridges(ctx context.Context, t *tree.Tree, bridges []schema.Resource) error {
+	f := &tree.File{Path: p.ownPath("check")}
 	var labs []string
 	for _, r := range bridges {
 		b := r.Body.(*schema.Bridge)
-		f.entries = append(f.entries, entry{name: b.Name, stanza: encode(b)})
-		for _, other := range t.files {
-			if e := other.entry(b.Name); e != nil && e.mark.Lab != "" {
-				labs = append(labs, path.Base(other.path))
+		f.Entries = append(f.Entries, tree.Entry{Name: b.Name, Stanza: tree.Encode(b)})
+		for _, other := range t.Files {
+			if e := other.Entry(b.Name); e != nil && e.Mark.Lab != "" {
+				labs = append(labs, path.Base(other.Path))
 			}
 		}
 	}
-	text, err := render("", f, func(link string) bool { return t.configured("", link) })
+	text, err := tree.Render("", f, func(link string) bool { return t.Configured("", link) })
 	if err != nil {
 		return err
 	}
-	return p.try(ctx, f.path, text, distinct(labs)...)
+	return p.try(ctx, f.Path, text, link.Distinct(labs)...)
 }
 
 // hardware names the links that could be a bridge's port.
-func hardware(view *View) string {
+func hardware(view *link.View) string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(view.Links)) {
 		if kind := view.Links[name].Kind; kind != "bridge" && kind != "tun" && name != "lo" {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -38,25 +40,25 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 		return r
 	}
 	on = slices.DeleteFunc(on, func(e *edit) bool { return r[e] != nil })
-	f.configured = func(link string) bool { return t.configured(lab, link) }
-	text, err := render(heading(lab), f, f.configured)
+	f.Configured = func(link string) bool { return t.Configured(lab, link) }
+	text, err := tree.Render(tree.Heading(lab), f, f.Configured)
 	if err == nil {
-		err = p.try(ctx, f.path, text)
+		err = p.try(ctx, f.Path, text)
 	}
 	if err != nil {
 		r.failed(on, "check with netplan", err)
 		return r
 	}
 	p.letGo(ctx, lab, t, view, on, r)
-	if on = r.step(on, "write "+path.Base(f.path)); len(on) == 0 {
+	if on = r.step(on, "write "+path.Base(f.Path)); len(on) == 0 {
 		return r
 	}
 	if err := p.ungenerate(ctx, t, lab, on); err != nil {
 		r.failed(on, "write bridges", err)
 		return r
 	}
-	if !bytes.Equal(text, f.text) {
-		if err := p.put(ctx, f.path, text); err != nil {
+	if !bytes.Equal(text, f.Text) {
+		if err := p.put(ctx, f.Path, text); err != nil {
 			r.failed(on, "write bridges", err)
 			return r
 		}
@@ -76,10 +78,10 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 
 // ungenerate takes away what netplan has generated for removed bridges, while their marks stand: whoever is stopped after
 // the marks are gone leaves nothing that the next reload would make the bridges from again.
-func (p *Provider) ungenerate(ctx context.Context, t *tree, lab string, edits []*edit) error {
+func (p *Provider) ungenerate(ctx context.Context, t *tree.Tree, lab string, edits []*edit) error {
 	for _, e := range edits {
-		own := t.own(lab).entry(e.remove)
-		if own == nil || own.mark.Addr != e.addr || own.mark.Lab != lab || len(t.others(lab, e.remove)) > 0 {
+		own := t.Own(lab).Entry(e.remove)
+		if own == nil || own.Mark.Addr != e.addr || own.Mark.Lab != lab || len(t.Others(lab, e.remove)) > 0 {
 			continue
 		}
 		for _, file := range []string{
@@ -115,23 +117,23 @@ func (p *Provider) settled(ctx context.Context, lab string, edits []*edit, r res
 }
 
 // finish takes the note off the marks that their bridges are not complete yet.
-func (p *Provider) finish(ctx context.Context, lab string, f *file, edits []*edit, r results) {
+func (p *Provider) finish(ctx context.Context, lab string, f *tree.File, edits []*edit, r results) {
 	done := map[schema.Addr]bool{}
 	for _, e := range edits {
 		done[e.addr] = e.set != nil && r[e] == nil
 	}
 	noted := false
-	for i := range f.entries {
-		if mark := &f.entries[i].mark; mark.Lab == lab && mark.Incomplete && done[mark.Addr] {
+	for i := range f.Entries {
+		if mark := &f.Entries[i].Mark; mark.Lab == lab && mark.Incomplete && done[mark.Addr] {
 			mark.Incomplete, noted = false, true
 		}
 	}
-	if on := r.step(edits, "write "+path.Base(f.path)); !noted || len(on) == 0 {
+	if on := r.step(edits, "write "+path.Base(f.Path)); !noted || len(on) == 0 {
 		return
 	}
-	text, err := render(heading(lab), f, f.configured)
+	text, err := tree.Render(tree.Heading(lab), f, f.Configured)
 	if err == nil {
-		err = p.put(ctx, f.path, text)
+		err = p.put(ctx, f.Path, text)
 	}
 	if err != nil {
 		r.failed(edits, "write bridges", err)
@@ -139,36 +141,36 @@ func (p *Provider) finish(ctx context.Context, lab string, f *file, edits []*edi
 }
 
 // edited is the lab's file with the edits in it. An edit that may not be made gets its error into r.
-func (p *Provider) edited(lab string, t *tree, view *View, edits []*edit, r results) (*file, error) {
-	own := t.own(lab)
+func (p *Provider) edited(lab string, t *tree.Tree, view *link.View, edits []*edit, r results) (*tree.File, error) {
+	own := t.Own(lab)
 	if own == nil {
-		own = &file{path: p.ownPath(lab)}
+		own = &tree.File{Path: p.ownPath(lab)}
 	}
-	if own.err != nil {
-		return nil, fmt.Errorf("%s: %w", own.path, own.err)
+	if own.Err != nil {
+		return nil, fmt.Errorf("%s: %w", own.Path, own.Err)
 	}
-	f := &file{path: own.path, text: own.text, rest: own.rest, entries: slices.Clone(own.entries)}
+	f := &tree.File{Path: own.Path, Text: own.Text, Rest: own.Rest, Entries: slices.Clone(own.Entries)}
 	for _, e := range edits {
 		if e.set != nil {
 			name := e.bridge().Name
-			had := own.entry(name)
-			if had == nil || had.mark.Lab != lab {
-				if holder, _ := t.holder(lab, name, view); holder != "" {
+			had := own.Entry(name)
+			if had == nil || had.Mark.Lab != lab {
+				if holder, _ := holder(t, lab, name, view); holder != "" {
 					r[e] = foreign(e.addr, holder)
 					continue
 				}
 			}
 			mark := provider.MarkOf(lab, e.set)
-			stanza := encode(e.bridge())
+			stanza := tree.Encode(e.bridge())
 			if had != nil {
-				e.before, _ = decode(name, had.stanza)
-				e.same = sameYAML(had.stanza, stanza) && !had.mark.Incomplete
+				e.before, _ = tree.Decode(name, had.Stanza)
+				e.same = sameYAML(had.Stanza, stanza) && !had.Mark.Incomplete
 			}
 			mark.Incomplete = !e.same
-			f.entries = slices.DeleteFunc(f.entries, func(old entry) bool { return old.name == name })
-			f.entries = append(f.entries, entry{name: name, mark: mark, stanza: stanza})
+			f.Entries = slices.DeleteFunc(f.Entries, func(old tree.Entry) bool { return old.Name == name })
+			f.Entries = append(f.Entries, tree.Entry{Name: name, Mark: mark, Stanza: stanza})
 		}
-		f.entries = slices.DeleteFunc(f.entries, func(old entry) bool { return old.name == e.remove && old.mark.Addr == e.addr })
+		f.Entries = slices.DeleteFunc(f.Entries, func(old tree.Entry) bool { return old.Name == e.remove && old.Mark.Addr == e.addr })
 	}
 	return f, nil
 }
@@ -185,7 +187,7 @@ func (p *Provider) try(ctx context.Context, file string, text []byte, without ..
 	script := generator + `root=$0 file=$1 mode=$2; shift 2
 		d=$(mktemp -d) || exit; trap 'rm -rf "$d"' EXIT
 		mkdir -p "$d/etc/netplan" || exit
-		for f in ` + strings.Join(folders[:], " ") + `; do
+		for f in ` + strings.Join(tree.Folders(), " ") + `; do
 			if [ -d "$root/$f" ]; then mkdir -p "$d/$f" && cp -a "$root/$f/." "$d/$f/" || exit; fi; done
 		cd "$d/etc/netplan" && rm -f -- "$@"; umask 077
 		if [ "$mode" = set ]; then cat >"$file" || exit; fi
@@ -222,12 +224,12 @@ func (p *Provider) put(ctx context.Context, file string, text []byte) error {
 
 // generate lets netplan write the back end's configuration. Where it refuses what it took in the trial, the old file is
 // put back, and the configuration made from it.
-func (p *Provider) generate(ctx context.Context, old *file, text []byte) error {
+func (p *Provider) generate(ctx context.Context, old *tree.File, text []byte) error {
 	err := p.runGenerate(ctx)
-	if err == nil || bytes.Equal(text, old.text) {
+	if err == nil || bytes.Equal(text, old.Text) {
 		return err
 	}
-	if back := p.put(ctx, old.path, old.text); back != nil {
+	if back := p.put(ctx, old.Path, old.Text); back != nil {
 		return errors.Join(err, fmt.Errorf("put the old file back: %w", back))
 	}
 	if back := p.runGenerate(ctx); back != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
 	"github.com/labctl/labctl/provider/providertest"
 	"github.com/labctl/labctl/schema"
 )
@@ -29,8 +30,8 @@ func (m *machine) snapshot() string {
 		return err.Error()
 	}
 	for _, name := range []string{"br0", "br1", "eth0", "eth1"} {
-		if link := view.Links[name]; link != nil {
-			text += fmt.Sprintf("%+v %+v\n", *link, link.Bridge)
+		if l := view.Links[name]; l != nil {
+			text += fmt.Sprintf("%+v %+v\n", *l, l.Bridge)
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(m.root, "etc/netplan/*"))
@@ -70,7 +71,7 @@ func fakeHarness(t *testing.T) providertest.Harness {
 			variant("route", provider.Update, func(b *schema.Bridge) { b.Routes = []schema.Route{{To: "default", Via: "192.168.111.9"}} }, "route.default"),
 			variant("name", provider.Replace, func(b *schema.Bridge) { b.Name = "br1" }, "name"),
 		},
-		Foreign: locked(func() { m.view.Links["br0"] = &Link{Name: "br0", Kind: "bridge", Bridge: &BridgeState{}} }),
+		Foreign: locked(func() { m.view.Links["br0"] = &link.Link{Name: "br0", Kind: "bridge", Bridge: &link.BridgeState{}} }),
 		Survives: func() error {
 			if m.view.Links["br0"] == nil || m.view.Links["br0"].Up {
 				return fmt.Errorf("there is %s", m.snapshot())
@@ -177,5 +178,16 @@ func TestNetworkManagerIsAskedByApply(t *testing.T) {
 	}
 	if log := strings.Join(m.log, "\n"); !strings.Contains(log, "netplan apply") || strings.Contains(log, "networkctl") {
 		t.Errorf("%v", m.log)
+	}
+}
+
+func TestBrokenFileIsAnErrorAndNotEmpty(t *testing.T) {
+	m := newMachine(t)
+	p := m.provider()
+	if err := os.WriteFile(p.ownPath("demo"), []byte("network: [\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if objects, err := p.Read(t.Context(), "demo", nil); err == nil || !strings.Contains(err.Error(), "90-labctl-demo.yaml") {
+		t.Errorf("%v %v", objects, err)
 	}
 }

@@ -1,6 +1,7 @@
 package netplan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,18 +12,23 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 	"github.com/labctl/labctl/schema"
 )
 
 // machine is a host with a netplan, a networkd and a kernel that behave as the real ones were seen to (netplan 0.106,
 // systemd 252): a reload brings addresses, routes and MTU up to date, but not stp and timers, and leaves dropped bridges.
+const staticProtocol = 4 // RTPROT_STATIC of rtnetlink(7)
+
 type machine struct {
 	root string
 
 	mu     sync.Mutex
-	view   View
+	view   link.View
 	loaded map[string]schema.Bridge // what networkd has read
 	made   map[string]schema.Bridge // what netplan has generated
 	log    []string                 // commands, in short
@@ -34,7 +40,7 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{root: t.TempDir(), loaded: map[string]schema.Bridge{}, made: map[string]schema.Bridge{}}
-	m.view.Links = map[string]*Link{"lo": {Name: "lo", Up: true}, "eth0": {Name: "eth0", Up: true}, "eth1": {Name: "eth1", Up: true}}
+	m.view.Links = map[string]*link.Link{"lo": {Name: "lo", Up: true}, "eth0": {Name: "eth0", Up: true}, "eth1": {Name: "eth1", Up: true}}
 	if err := os.MkdirAll(filepath.Join(m.root, "etc/netplan"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -100,17 +106,17 @@ func (m *machine) complain(c host.Command, text string, heed bool) error {
 }
 
 func (m *machine) generate(ctx context.Context, c host.Command) error {
-	t, err := readTree(ctx, host.Local{}, m.root)
+	t, err := tree.Read(ctx, host.Local{}, m.root)
 	if err != nil {
 		return err
 	}
 	made := map[string]schema.Bridge{}
-	for _, f := range t.files {
-		if err := m.complain(c, string(f.text), true); err != nil {
+	for _, f := range t.Files {
+		if err := m.complain(c, string(f.Text), true); err != nil {
 			return err
 		}
-		for _, e := range f.entries {
-			made[e.name], _ = decode(e.name, t.merged(e.name))
+		for _, e := range f.Entries {
+			made[e.Name], _ = tree.Decode(e.Name, t.Merged(e.Name))
 		}
 	}
 	m.made = made
@@ -120,32 +126,32 @@ func (m *machine) generate(ctx context.Context, c host.Command) error {
 // load is a reload, and a reconfiguration of the links named.
 func (m *machine) load(force []string) {
 	for name, b := range m.made {
-		link := m.view.Links[name]
-		if link == nil {
-			link = &Link{Name: name, Kind: "bridge", MTU: 1500, MAC: "02:00:00:00:00:01",
-				Bridge: &BridgeState{ForwardDelay: 15, HelloTime: 2, MaxAge: 20, Ageing: 300, Priority: 32768, Root: true}}
-			m.view.Links[name] = link
-			for _, args := range settings(&b, &schema.Bridge{}, &m.view) {
+		l := m.view.Links[name]
+		if l == nil {
+			l = &link.Link{Name: name, Kind: "bridge", MTU: 1500, MAC: "02:00:00:00:00:01",
+				Bridge: &link.BridgeState{ForwardDelay: 15, HelloTime: 2, MaxAge: 20, Ageing: 300, Priority: 32768, Root: true}}
+			m.view.Links[name] = l
+			for _, args := range link.Settings(&b, &schema.Bridge{}, &m.view) {
 				m.set(args)
 			}
 		}
-		if old, known := m.loaded[name]; known && fmt.Sprint(old) == fmt.Sprint(b) && !slices.Contains(force, name) && link.Up {
+		if old, known := m.loaded[name]; known && fmt.Sprint(old) == fmt.Sprint(b) && !slices.Contains(force, name) && l.Up {
 			continue
 		}
-		link.Up, link.Addresses = true, nil
+		l.Up, l.Addresses = true, nil
 		for _, a := range b.Addresses {
-			link.Addresses = append(link.Addresses, Address{Prefix: canonicalPrefix(a)})
+			l.Addresses = append(l.Addresses, link.Address{Prefix: link.CanonicalPrefix(a)})
 		}
-		link.MTU = target(b.MTU, 0, link.MTU)
-		m.view.Routes = slices.DeleteFunc(m.view.Routes, func(r KernelRoute) bool { return r.Interface == name })
+		l.MTU = cmp.Or(b.MTU, l.MTU)
+		m.view.Routes = slices.DeleteFunc(m.view.Routes, func(r link.Route) bool { return r.Interface == name })
 		for _, r := range b.Routes {
-			r = normalRoute(r)
+			r = link.NormalRoute(r)
 			r.Interface = name
-			m.view.Routes = append(m.view.Routes, KernelRoute{Route: r, Protocol: protoStatic})
+			m.view.Routes = append(m.view.Routes, link.Route{Route: r, Protocol: staticProtocol})
 		}
 		for _, port := range b.Interfaces {
 			if m.view.Links[port] != nil {
-				m.view.Links[port].Master, m.view.Links[port].Port = name, &PortState{Cost: 100, Priority: 32}
+				m.view.Links[port].Master, m.view.Links[port].Port = name, &link.PortState{Cost: 100, Priority: 32}
 			}
 		}
 	}
@@ -158,18 +164,18 @@ func (m *machine) load(force []string) {
 }
 
 // Read, Change and Watch are the kernel's.
-func (m *machine) Read(context.Context) (*View, error) {
+func (m *machine) Read(context.Context) (*link.View, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cut {
 		return nil, fmt.Errorf("no answer")
 	}
-	view := &View{Links: map[string]*Link{}, Routes: slices.Clone(m.view.Routes)}
-	for name, link := range m.view.Links {
-		copied := *link
-		copied.Addresses = slices.Clone(link.Addresses)
-		if link.Bridge != nil {
-			copied.Bridge = new(*link.Bridge)
+	view := &link.View{Links: map[string]*link.Link{}, Routes: slices.Clone(m.view.Routes)}
+	for name, l := range m.view.Links {
+		copied := *l
+		copied.Addresses = slices.Clone(l.Addresses)
+		if l.Bridge != nil {
+			copied.Bridge = new(*l.Bridge)
 		}
 		view.Links[name] = &copied
 	}
@@ -182,12 +188,12 @@ func (m *machine) Change(_ context.Context, args ...string) error {
 	m.note(append([]string{"ip"}, args...)...)
 	if args[1] == "delete" {
 		delete(m.view.Links, args[3])
-		for _, link := range m.view.Links {
-			if link.Master == args[3] {
-				link.Master, link.Port = "", nil
+		for _, l := range m.view.Links {
+			if l.Master == args[3] {
+				l.Master, l.Port = "", nil
 			}
 		}
-		m.view.Routes = slices.DeleteFunc(m.view.Routes, func(r KernelRoute) bool { return r.Interface == args[3] })
+		m.view.Routes = slices.DeleteFunc(m.view.Routes, func(r link.Route) bool { return r.Interface == args[3] })
 		return nil
 	}
 	m.set(args)
@@ -196,7 +202,7 @@ func (m *machine) Change(_ context.Context, args ...string) error {
 
 // set does "link set dev NAME …".
 func (m *machine) set(args []string) {
-	link := m.view.Links[args[3]]
+	l := m.view.Links[args[3]]
 	for i := 4; i < len(args); i++ {
 		value := ""
 		if i+1 < len(args) {
@@ -205,44 +211,48 @@ func (m *machine) set(args []string) {
 		n, _ := strconv.Atoi(value) // 0 for a word
 		switch args[i] {
 		case "up":
-			link.Up = true
+			l.Up = true
 		case "mtu":
-			link.MTU = n
+			l.MTU = n
 		case "address":
-			link.MAC = value
+			l.MAC = value
 		case "master":
-			link.Master, link.Port = value, &PortState{Cost: 100, Priority: 32}
+			l.Master, l.Port = value, &link.PortState{Cost: 100, Priority: 32}
 		case "nomaster":
-			link.Master, link.Port = "", nil
+			l.Master, l.Port = "", nil
 		case "stp_state":
-			link.Bridge.STP = n == 1
+			l.Bridge.STP = n == 1
 		case "forward_delay":
-			link.Bridge.ForwardDelay = float64(n) / 100
+			l.Bridge.ForwardDelay = float64(n) / 100
 		case "hello_time":
-			link.Bridge.HelloTime = float64(n) / 100
+			l.Bridge.HelloTime = float64(n) / 100
 		case "max_age":
-			link.Bridge.MaxAge = float64(n) / 100
+			l.Bridge.MaxAge = float64(n) / 100
 		case "ageing_time":
-			link.Bridge.Ageing = float64(n) / 100
+			l.Bridge.Ageing = float64(n) / 100
 		case "priority":
-			if link.Port != nil {
-				link.Port.Priority = n
+			if l.Port != nil {
+				l.Port.Priority = n
 			} else {
-				link.Bridge.Priority = n
+				l.Bridge.Priority = n
 			}
 		case "cost":
-			link.Port.Cost = n
+			l.Port.Cost = n
 		}
 	}
 }
 
 func (m *machine) Watch(ctx context.Context) (<-chan struct{}, error) {
 	changes := make(chan struct{}, 1)
-	go tick(ctx, func() {
-		select {
-		case changes <- struct{}{}:
-		default:
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
 		}
-	})
+	}()
 	return changes, nil
 }

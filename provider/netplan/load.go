@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
-	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 )
 
 // letGo takes removed bridges away and drops ports that are no longer declared.
-func (p *Provider) letGo(ctx context.Context, lab string, t *tree, view *View, edits []*edit, r results) {
+func (p *Provider) letGo(ctx context.Context, lab string, t *tree.Tree, view *link.View, edits []*edit, r results) {
 	for _, e := range edits {
 		if e.set != nil {
 			for _, port := range e.before.Interfaces {
@@ -39,13 +39,13 @@ func (p *Provider) letGo(ctx context.Context, lab string, t *tree, view *View, e
 }
 
 // delete deletes the link of a removed bridge, if it is the lab's and no other file wants it.
-func (p *Provider) delete(ctx context.Context, lab string, t *tree, view *View, e *edit, r results) {
-	own := t.own(lab).entry(e.remove)
+func (p *Provider) delete(ctx context.Context, lab string, t *tree.Tree, view *link.View, e *edit, r results) {
+	own := t.Own(lab).Entry(e.remove)
 	link := view.Links[e.remove]
-	if own == nil || own.mark.Addr != e.addr || own.mark.Lab != lab || link == nil || link.Kind != "bridge" {
+	if own == nil || own.Mark.Addr != e.addr || own.Mark.Lab != lab || link == nil || link.Kind != "bridge" {
 		return
 	}
-	if len(t.others(lab, e.remove)) == 0 {
+	if len(t.Others(lab, e.remove)) == 0 {
 		p.change(ctx, e, r, "delete "+e.remove, "link", "delete", "dev", e.remove)
 	}
 }
@@ -72,7 +72,7 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 		r.failed(edits, "watch links", err)
 		return
 	}
-	t, err := readTree(ctx, p.host, p.Root)
+	t, err := tree.Read(ctx, p.host, p.Root)
 	if err != nil {
 		r.failed(edits, "read back", err)
 		return
@@ -131,10 +131,10 @@ func await(ctx context.Context, changes <-chan struct{}, nudged bool, began time
 
 // reload is `networkctl reload`, which touches only links whose configuration has changed, or `netplan apply` where
 // NetworkManager is the back end, which has no such thing.
-func (p *Provider) reload(ctx context.Context, t *tree, edits []*edit) error {
+func (p *Provider) reload(ctx context.Context, t *tree.Tree, edits []*edit) error {
 	command := host.Cmd("networkctl", "reload")
 	for _, e := range edits {
-		if e.set != nil && t.renderer(e.bridge().Name) == networkManager {
+		if e.set != nil && t.Renderer(e.bridge().Name) == tree.NetworkManager {
 			command = host.Cmd("netplan", "apply")
 		}
 	}
@@ -168,7 +168,7 @@ func (p *Provider) reconfigure(ctx context.Context, open map[*edit]error, links 
 }
 
 // staleLinks are the links that networkd does not touch by itself: nothing has changed in their files, or it is late.
-func staleLinks(open map[*edit]error, view *View, late bool) []string {
+func staleLinks(open map[*edit]error, view *link.View, late bool) []string {
 	var names []string
 	for e := range open {
 		if e.set == nil {
@@ -187,26 +187,26 @@ var errImpossible = errors.New("cannot become so")
 
 // unfinished are the edits whose bridges the kernel does not show as declared yet, with what is missing. Those that never
 // will be get their error into r at once.
-func unfinished(lab string, t *tree, view *View, edits []*edit, r results) map[*edit]error {
+func unfinished(lab string, t *tree.Tree, view *link.View, edits []*edit, r results) map[*edit]error {
 	open := map[*edit]error{}
 	for _, e := range edits {
 		if r[e] != nil {
 			continue
 		}
 		if e.set == nil || e.remove != "" {
-			if e.remove != "" && view.Links[e.remove] != nil && t.mayDelete(lab, e.remove) {
+			if e.remove != "" && view.Links[e.remove] != nil && mayDelete(t, lab, e.remove) {
 				open[e] = &provider.Error{Op: "delete bridge", Addr: e.addr, Err: fmt.Errorf("%s is still there", e.remove)}
 			}
 		}
 		if e.set == nil {
 			continue
 		}
-		own := t.own(lab).entry(e.bridge().Name)
-		if own == nil || own.mark.Lab != lab {
-			r[e] = &provider.Error{Op: "read back", Addr: e.addr, Err: fmt.Errorf("somebody else has changed %s", t.pathOf(lab))}
+		own := t.Own(lab).Entry(e.bridge().Name)
+		if own == nil || own.Mark.Lab != lab {
+			r[e] = &provider.Error{Op: "read back", Addr: e.addr, Err: fmt.Errorf("somebody else has changed %s", pathOf(t, lab))}
 			continue
 		}
-		have := t.object(*own, t.own(lab).path, lab, e.bridge(), view)
+		have := object(t, *own, t.Own(lab).Path, lab, e.bridge(), view)
 		details := compare(e.set, &have)
 		if have.Aux.(aux).gone {
 			open[e] = &provider.Error{Op: "read back", Addr: e.addr, Err: fmt.Errorf("the kernel has no link %s", e.bridge().Name)}
@@ -226,82 +226,36 @@ func unfinished(lab string, t *tree, view *View, edits []*edit, r results) map[*
 }
 
 // mayDelete reports whether no file of the host speaks of a bridge.
-func (t *tree) mayDelete(lab, bridge string) bool {
-	return len(t.others(lab, bridge)) == 0 && t.own(lab).entry(bridge) == nil
+func mayDelete(t *tree.Tree, lab, bridge string) bool {
+	return len(t.Others(lab, bridge)) == 0 && t.Own(lab).Entry(bridge) == nil
 }
 
-func (t *tree) pathOf(lab string) string {
-	if own := t.own(lab); own != nil {
-		return own.path
+func pathOf(t *tree.Tree, lab string) string {
+	if own := t.Own(lab); own != nil {
+		return own.Path
 	}
-	return baseOf(lab)
+	return tree.Base(lab)
 }
 
 // mend sets what networkd leaves as it was on an existing bridge, and reports whether it set anything.
-func (p *Provider) mend(ctx context.Context, lab string, t *tree, view *View, edits []*edit, r results) bool {
+func (p *Provider) mend(ctx context.Context, lab string, t *tree.Tree, view *link.View, edits []*edit, r results) bool {
 	mended := false
 	for _, e := range edits {
 		if r[e] != nil {
 			continue
 		}
-		if e.remove != "" && view.Links[e.remove] != nil && view.Links[e.remove].Kind == "bridge" && t.mayDelete(lab, e.remove) {
+		if e.remove != "" && view.Links[e.remove] != nil && view.Links[e.remove].Kind == "bridge" && mayDelete(t, lab, e.remove) {
 			// A reload for another lab came between and networkd has made it again.
 			p.change(ctx, e, r, "delete "+e.remove, "link", "delete", "dev", e.remove)
 			mended = true
 		}
-		if e.set == nil || t.renderer(e.bridge().Name) == networkManager && !e.same {
+		if e.set == nil || t.Renderer(e.bridge().Name) == tree.NetworkManager && !e.same {
 			continue
 		}
-		for _, args := range settings(e.bridge(), &e.before, view) {
+		for _, args := range link.Settings(e.bridge(), &e.before, view) {
 			p.change(ctx, e, r, "set "+args[3], args...)
 			mended = true
 		}
 	}
 	return mended
-}
-
-// settings are the changes, in ip(8)'s words, from what a bridge is to what it shall be; before is the former declaration.
-func settings(want, before *schema.Bridge, view *View) [][]string {
-	link := view.Links[want.Name]
-	if link == nil || link.Bridge == nil {
-		return nil
-	}
-	var all [][]string
-	set := func(link string, args ...string) {
-		all = append(all, append([]string{"link", "set", "dev", link}, args...))
-	}
-	if !link.Up {
-		set(want.Name, "up")
-	}
-	if mtu := target(want.MTU, before.MTU, 1500); mtu != 0 && mtu != link.MTU {
-		set(want.Name, "mtu", strconv.Itoa(mtu))
-	}
-	if normal(*want).MAC != "" && normal(*want).MAC != link.MAC {
-		set(want.Name, "address", want.MAC)
-	}
-	if args := bridgeSettings(want, before, link.Bridge); len(args) > 0 {
-		set(want.Name, append([]string{"type", "bridge"}, args...)...)
-	}
-	for _, name := range want.Interfaces {
-		port := view.Links[name]
-		if port == nil {
-			continue
-		}
-		if port.Master != want.Name {
-			set(name, "master", want.Name)
-			continue // its cost and priority are seen at the next look
-		}
-		if args := portSettings(want, name, port.Port); len(args) > 0 {
-			set(name, append([]string{"type", "bridge_slave"}, args...)...)
-		}
-	}
-	return all
-}
-
-// target is the value to set: the declared one, or the default where one was declared before, or none.
-func target(want, before, standard int) int {
-	if want == 0 && before != 0 {
-		return standard
-	}
-	return want
 }

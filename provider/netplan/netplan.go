@@ -11,17 +11,20 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 	"github.com/labctl/labctl/schema"
 )
 
 // Provider serves resources of type "bridge". Make it with New.
 type Provider struct {
 	host  host.Host
-	links Links
+	links link.Links
 
 	// Root is the folder taken for /, so that tests have a tree of their own. Below it stands etc/netplan.
 	Root string
@@ -32,8 +35,14 @@ type Provider struct {
 	uplinks map[string]string // why a link must not be enslaved without asking, as of the last Read
 }
 
+// Links is a kernel's view of a host's links.
+type Links = link.Links
+
+// Kernel is the kernel's view of a host.
+func Kernel(h host.Host) Links { return link.Kernel(h) }
+
 // New is a provider for one host. links is its kernel's view, see Kernel.
-func New(h host.Host, links Links) *Provider { return &Provider{host: h, links: links, Root: "/"} }
+func New(h host.Host, links link.Links) *Provider { return &Provider{host: h, links: links, Root: "/"} }
 
 // aux is what Plan and Apply know of an object beside its body.
 type aux struct {
@@ -59,9 +68,9 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 	if err != nil {
 		return nil, err
 	}
-	own := t.own(lab)
-	if own != nil && own.err != nil {
-		return nil, &provider.Error{Op: "read bridges", Err: fmt.Errorf("%s: %w", own.path, own.err),
+	own := t.Own(lab)
+	if own != nil && own.Err != nil {
+		return nil, &provider.Error{Op: "read bridges", Err: fmt.Errorf("%s: %w", own.Path, own.Err),
 			Hint: "mend the file, or remove it if none of its bridges is wanted"}
 	}
 	wanted := map[string]*schema.Bridge{}
@@ -72,18 +81,18 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 	}
 	var objects []provider.Object
 	if own != nil {
-		for _, e := range own.entries {
-			if e.mark.Lab == lab {
-				objects = append(objects, t.object(e, own.path, lab, wanted[e.name], view))
+		for _, e := range own.Entries {
+			if e.Mark.Lab == lab {
+				objects = append(objects, object(t, e, own.Path, lab, wanted[e.Name], view))
 			}
 		}
 	}
-	return append(objects, t.collisions(lab, want, objects, view)...), nil
+	return append(objects, collisions(t, lab, want, objects, view)...), nil
 }
 
 // observe reads the files and the kernel, and remembers which links carry the host.
-func (p *Provider) observe(ctx context.Context) (*tree, *View, error) {
-	t, err := readTree(ctx, p.host, p.Root)
+func (p *Provider) observe(ctx context.Context) (*tree.Tree, *link.View, error) {
+	t, err := tree.Read(ctx, p.host, p.Root)
 	if err != nil {
 		return nil, nil, unreachable("read netplan's files", err)
 	}
@@ -105,27 +114,27 @@ func unreachable(op string, err error) error {
 }
 
 // object is a bridge that a mark names.
-func (t *tree) object(e entry, file, lab string, want *schema.Bridge, view *View) provider.Object {
-	a := aux{file: file, gone: view.Links[e.name] == nil}
-	a.own, a.unknown = decode(e.name, e.stanza)
-	for _, other := range t.others(lab, e.name) {
-		b, _ := decode(e.name, other.entry(e.name).stanza)
-		a.adds = append(a.adds, contribution{file: other.path, bridge: b})
+func object(t *tree.Tree, e tree.Entry, file, lab string, want *schema.Bridge, view *link.View) provider.Object {
+	a := aux{file: file, gone: view.Links[e.Name] == nil}
+	a.own, a.unknown = tree.Decode(e.Name, e.Stanza)
+	for _, other := range t.Others(lab, e.Name) {
+		b, _ := tree.Decode(e.Name, other.Entry(e.Name).Stanza)
+		a.adds = append(a.adds, contribution{file: other.Path, bridge: b})
 	}
-	body, _ := decode(e.name, t.merged(e.name))
-	overlay(&body, want, view)
-	return provider.Object{Mark: e.mark, Addr: e.mark.Addr, Deps: e.mark.Deps, ID: e.name, Body: &body, Aux: a}
+	body, _ := tree.Decode(e.Name, t.Merged(e.Name))
+	link.Overlay(&body, want, view)
+	return provider.Object{Mark: e.Mark, Addr: e.Mark.Addr, Deps: e.Mark.Deps, ID: e.Name, Body: &body, Aux: a}
 }
 
 // collisions are the bridges of wanted names that are not this lab's.
-func (t *tree) collisions(lab string, want []schema.Resource, ours []provider.Object, view *View) []provider.Object {
+func collisions(t *tree.Tree, lab string, want []schema.Resource, ours []provider.Object, view *link.View) []provider.Object {
 	var objects []provider.Object
 	for _, r := range want {
 		b, ok := r.Body.(*schema.Bridge)
 		if !ok || slices.ContainsFunc(ours, func(o provider.Object) bool { return o.ID == b.Name }) {
 			continue
 		}
-		holder, mark := t.holder(lab, b.Name, view)
+		holder, mark := holder(t, lab, b.Name, view)
 		if holder == "" {
 			continue
 		}
@@ -137,27 +146,27 @@ func (t *tree) collisions(lab string, want []schema.Resource, ours []provider.Ob
 			ours[i].Aux = a
 			continue
 		}
-		body, _ := decode(b.Name, t.merged(b.Name))
+		body, _ := tree.Decode(b.Name, t.Merged(b.Name))
 		known := aux{holder: holder, holderLab: mark.Lab, own: body, gone: view.Links[b.Name] == nil}
-		overlay(&body, b, view)
+		link.Overlay(&body, b, view)
 		objects = append(objects, provider.Object{Mark: mark, Addr: r.Addr, ID: b.Name, Body: &body, Aux: known})
 	}
 	return objects
 }
 
 // holder says who has a bridge that lab's file does not mark as its own: "" where nobody has.
-func (t *tree) holder(lab, bridge string, view *View) (holder string, mark provider.Mark) {
-	files := t.others(lab, bridge)
-	if own := t.own(lab); own.entry(bridge) != nil {
+func holder(t *tree.Tree, lab, bridge string, view *link.View) (holder string, mark provider.Mark) {
+	files := t.Others(lab, bridge)
+	if own := t.Own(lab); own.Entry(bridge) != nil {
 		files = append(files, own) // without a mark, or it would not be asked for
 	}
 	for _, f := range files {
-		if e := f.entry(bridge); e.mark.Lab != "" {
-			return fmt.Sprintf("%s is %s of the lab %s (%s)", bridge, e.mark.Addr, e.mark.Lab, f.path), e.mark
+		if e := f.Entry(bridge); e.Mark.Lab != "" {
+			return fmt.Sprintf("%s is %s of the lab %s (%s)", bridge, e.Mark.Addr, e.Mark.Lab, f.Path), e.Mark
 		}
 	}
 	if len(files) > 0 {
-		return fmt.Sprintf("%s stands in %s, and not by labctl", bridge, files[0].path), provider.Mark{}
+		return fmt.Sprintf("%s stands in %s, and not by labctl", bridge, files[0].Path), provider.Mark{}
 	}
 	if link := view.Links[bridge]; link != nil {
 		kind := link.Kind
@@ -177,18 +186,18 @@ func (p *Provider) List(ctx context.Context) ([]provider.Object, error) {
 	}
 	var objects []provider.Object
 	known := map[string]bool{}
-	for _, f := range t.files {
-		for _, e := range f.entries {
-			if e.mark.Lab != "" {
-				known[e.name] = true
-				objects = append(objects, t.object(e, f.path, e.mark.Lab, nil, view))
+	for _, f := range t.Files {
+		for _, e := range f.Entries {
+			if e.Mark.Lab != "" {
+				known[e.Name] = true
+				objects = append(objects, object(t, e, f.Path, e.Mark.Lab, nil, view))
 			}
 		}
 	}
 	names := map[string]bool{}
-	for _, f := range t.files {
-		for _, e := range f.entries {
-			names[e.name] = true
+	for _, f := range t.Files {
+		for _, e := range f.Entries {
+			names[e.Name] = true
 		}
 	}
 	for name, link := range view.Links {
@@ -198,14 +207,16 @@ func (p *Provider) List(ctx context.Context) ([]provider.Object, error) {
 		if !isBridge || known[name] {
 			continue
 		}
-		body, _ := decode(name, t.merged(name))
-		overlay(&body, nil, view)
-		holder, _ := t.holder("", name, view)
+		body, _ := tree.Decode(name, t.Merged(name))
+		link.Overlay(&body, nil, view)
+		holder, _ := holder(t, "", name, view)
 		objects = append(objects, provider.Object{ID: name, Body: &body, Aux: aux{holder: holder}})
 	}
-	slices.SortFunc(objects, func(a, b provider.Object) int { return compareText(a.ID, b.ID) })
+	slices.SortFunc(objects, func(a, b provider.Object) int { return strings.Compare(a.ID, b.ID) })
 	return objects, nil
 }
 
 // ownPath is where lab's file stands.
-func (p *Provider) ownPath(lab string) string { return path.Join(p.Root, "etc/netplan", baseOf(lab)) }
+func (p *Provider) ownPath(lab string) string {
+	return path.Join(p.Root, "etc/netplan", tree.Base(lab))
+}

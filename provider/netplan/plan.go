@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -143,14 +144,14 @@ func top(path string) string {
 
 // normal writes a bridge of any source alike.
 func normal(b schema.Bridge) schema.Bridge {
-	b.Addresses = canonicalAll(b.Addresses)
-	b.Interfaces = distinct(b.Interfaces)
+	b.Addresses = link.CanonicalAll(b.Addresses)
+	b.Interfaces = link.Distinct(b.Interfaces)
 	b.MAC = strings.ToLower(b.MAC)
-	b.ForwardDelay, b.HelloTime = hundredths(b.ForwardDelay), hundredths(b.HelloTime)
-	b.MaxAge, b.AgeingTime = hundredths(b.MaxAge), hundredths(b.AgeingTime)
+	b.ForwardDelay, b.HelloTime = link.Hundredths(b.ForwardDelay), link.Hundredths(b.HelloTime)
+	b.MaxAge, b.AgeingTime = link.Hundredths(b.MaxAge), link.Hundredths(b.AgeingTime)
 	var routes []schema.Route
 	for _, r := range b.Routes {
-		routes = append(routes, normalRoute(r))
+		routes = append(routes, link.NormalRoute(r))
 	}
 	b.Routes = routes
 	return b
@@ -193,12 +194,12 @@ func onlyPorts(live map[string]int, declared ...map[string]int) map[string]int {
 
 // align brings what has no order into the declaration's, and takes over the parts of a route that it leaves open.
 func align(live, declared schema.Bridge) schema.Bridge {
-	live.Addresses = inOrderOf(slices.Clone(live.Addresses), declared.Addresses)
-	live.Interfaces = inOrderOf(slices.Clone(live.Interfaces), declared.Interfaces)
+	live.Addresses = link.InOrderOf(slices.Clone(live.Addresses), declared.Addresses)
+	live.Interfaces = link.InOrderOf(slices.Clone(live.Interfaces), declared.Interfaces)
 	var found, rest []schema.Route
 	left := slices.Clone(live.Routes)
 	for _, d := range declared.Routes {
-		i := slices.IndexFunc(left, func(r schema.Route) bool { return matches(d, r) })
+		i := slices.IndexFunc(left, func(r schema.Route) bool { return link.Matches(d, r) })
 		if i >= 0 {
 			found = append(found, d)
 			left = slices.Delete(left, i, i+1)

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/labctl/labctl/provider/netplan/link"
 	"github.com/labctl/labctl/schema"
 )
 
 // uplinks are the links that carry a default route, each with the reason why enslaving it is a risk.
-func uplinks(view *View) map[string]string {
+func uplinks(view *link.View) map[string]string {
 	risky := map[string]string{}
 	for _, r := range view.Routes {
 		if strings.HasPrefix(r.To, "default") && r.Interface != "" && r.Type == "" && view.Links[r.Interface] != nil {

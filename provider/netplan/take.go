@@ -7,10 +7,9 @@ import (
 	"path"
 	"slices"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/netplan/link"
+	"github.com/labctl/labctl/provider/netplan/tree"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -24,25 +23,25 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	if err != nil {
 		return err
 	}
-	own := t.own(lab)
-	e := own.entry(have.ID)
-	if e == nil || e.mark.Lab != lab {
+	own := t.Own(lab)
+	e := own.Entry(have.ID)
+	if e == nil || e.Mark.Lab != lab {
 		return nil // it was let go of before
 	}
-	free := &file{path: path.Join(path.Dir(own.path), "90-"+have.ID+suffix), entries: []entry{{name: e.name, stanza: e.stanza}}}
-	rest := &file{path: own.path, text: own.text, rest: own.rest, entries: slices.DeleteFunc(slices.Clone(own.entries),
-		func(o entry) bool { return o.name == e.name })}
-	configured := func(link string) bool { return t.configured(lab, link) }
-	if err := provider.Step(ctx, "write "+path.Base(free.path)); err != nil {
+	free := &tree.File{Path: path.Join(path.Dir(own.Path), "90-"+have.ID+".yaml"), Entries: []tree.Entry{{Name: e.Name, Stanza: e.Stanza}}}
+	rest := &tree.File{Path: own.Path, Text: own.Text, Rest: own.Rest, Entries: slices.DeleteFunc(slices.Clone(own.Entries),
+		func(o tree.Entry) bool { return o.Name == e.Name })}
+	configured := func(link string) bool { return t.Configured(lab, link) }
+	if err := provider.Step(ctx, "write "+path.Base(free.Path)); err != nil {
 		return err
 	}
 	if err := p.write(ctx, "# A bridge that a labctl lab has let go of: it is nobody's.\n", free, configured); err != nil {
 		return failed(err)
 	}
-	if err := provider.Step(ctx, "write "+path.Base(own.path)); err != nil {
+	if err := provider.Step(ctx, "write "+path.Base(own.Path)); err != nil {
 		return err
 	}
-	if err := p.write(ctx, heading(lab), rest, configured); err != nil {
+	if err := p.write(ctx, tree.Heading(lab), rest, configured); err != nil {
 		return failed(err)
 	}
 	if err := p.runGenerate(ctx); err != nil {
@@ -51,12 +50,12 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	return nil
 }
 
-func (p *Provider) write(ctx context.Context, heading string, f *file, configured func(string) bool) error {
-	text, err := render(heading, f, configured)
+func (p *Provider) write(ctx context.Context, heading string, f *tree.File, configured func(string) bool) error {
+	text, err := tree.Render(heading, f, configured)
 	if err != nil {
 		return err
 	}
-	return p.put(ctx, f.path, text)
+	return p.put(ctx, f.Path, text)
 }
 
 // Import implements provider.Importer. A bridge of other netplan files has its stanza moved from them into the lab's file;
@@ -74,33 +73,33 @@ func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource,
 	if err != nil {
 		return err
 	}
-	f, sources, err := t.taken(lab, &want, view)
+	f, sources, err := taken(t, lab, &want, view)
 	if err != nil {
 		return failed(err)
 	}
 	if f == nil {
 		return nil
 	}
-	f.path = p.ownPath(lab)
-	if err := provider.Step(ctx, "write "+path.Base(f.path)); err != nil {
+	f.Path = p.ownPath(lab)
+	if err := provider.Step(ctx, "write "+path.Base(f.Path)); err != nil {
 		return err
 	}
-	if err := p.write(ctx, heading(lab), f, func(link string) bool { return t.configured(lab, link) }); err != nil {
+	if err := p.write(ctx, tree.Heading(lab), f, func(link string) bool { return t.Configured(lab, link) }); err != nil {
 		return failed(err)
 	}
 	for _, source := range sources {
-		if err := provider.Step(ctx, "write "+path.Base(source.path)); err != nil {
+		if err := provider.Step(ctx, "write "+path.Base(source.Path)); err != nil {
 			return err
 		}
-		if err := p.put(ctx, source.path, without(source.text, id)); err != nil {
+		if err := p.put(ctx, source.Path, tree.Without(source.Text, id)); err != nil {
 			return failed(err)
 		}
 	}
 	if err := p.runGenerate(ctx); err != nil {
 		for _, old := range sources {
-			err = errors.Join(err, p.put(ctx, old.path, old.text))
+			err = errors.Join(err, p.put(ctx, old.Path, old.Text))
 		}
-		return failed(errors.Join(err, p.put(ctx, f.path, f.text), p.runGenerate(ctx)))
+		return failed(errors.Join(err, p.put(ctx, f.Path, f.Text), p.runGenerate(ctx)))
 	}
 	if err := p.reload(ctx, t, nil); err != nil {
 		return failed(err)
@@ -109,73 +108,35 @@ func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource,
 }
 
 // taken is the lab's file with the imported bridge in it, and the files to take it out of; a nil file where nothing is to do.
-func (t *tree) taken(lab string, want *schema.Resource, view *View) (*file, []*file, error) {
+func taken(t *tree.Tree, lab string, want *schema.Resource, view *link.View) (*tree.File, []*tree.File, error) {
 	body := want.Body.(*schema.Bridge)
-	sources := t.others(lab, body.Name)
+	sources := t.Others(lab, body.Name)
 	for _, source := range sources {
-		if mark := source.entry(body.Name).mark; mark.Lab != "" {
+		if mark := source.Entry(body.Name).Mark; mark.Lab != "" {
 			return nil, nil, fmt.Errorf("%s is %s of the lab %s: it %w", body.Name, mark.Addr, mark.Lab, provider.ErrForeign)
 		}
 	}
-	own := t.own(lab)
+	own := t.Own(lab)
 	if own == nil {
-		own = &file{}
+		own = &tree.File{}
 	}
-	stanza := t.merged(body.Name)
-	if e := own.entry(body.Name); e != nil && e.mark.Lab == lab {
+	stanza := t.Merged(body.Name)
+	if e := own.Entry(body.Name); e != nil && e.Mark.Lab == lab {
 		if len(sources) == 0 {
 			return nil, nil, nil
 		}
-		stanza = e.stanza // an earlier import stopped halfway: the lab has it all already
+		stanza = e.Stanza // an earlier import stopped halfway: the lab has it all already
 	}
 	if stanza == nil {
-		link := view.Links[body.Name]
-		if link == nil || link.Kind != "bridge" {
+		if live := view.Links[body.Name]; live == nil || live.Kind != "bridge" {
 			return nil, nil, fmt.Errorf("the host has no bridge %s", body.Name)
 		}
 		now := schema.Bridge{Name: body.Name}
-		overlay(&now, body, view)
-		stanza = encode(&now)
+		link.Overlay(&now, body, view)
+		stanza = tree.Encode(&now)
 	}
 	mark := provider.MarkOf(lab, want)
-	entries := slices.DeleteFunc(slices.Clone(own.entries), func(e entry) bool { return e.name == body.Name })
-	entries = append(entries, entry{name: body.Name, mark: mark, stanza: stanza})
-	return &file{text: own.text, rest: own.rest, entries: entries}, sources, nil
-}
-
-// without is a netplan file's text without a bridge's stanza; nil where nothing but the version is left of it. What stands
-// elsewhere in it, comments too, is kept.
-func without(text []byte, bridge string) []byte {
-	parsed, err := parser.ParseBytes(text, parser.ParseComments)
-	if err != nil {
-		return text
-	}
-	left := 0
-	for _, doc := range parsed.Docs {
-		for _, network := range values(doc.Body) {
-			sections, isMapping := network.Value.(*ast.MappingNode)
-			if keyOf(network) != "network" || !isMapping {
-				left++
-				continue
-			}
-			for _, section := range sections.Values {
-				if bridges, ok := section.Value.(*ast.MappingNode); ok && keyOf(section) == "bridges" {
-					bridges.Values = slices.DeleteFunc(bridges.Values, func(v *ast.MappingValueNode) bool { return keyOf(v) == bridge })
-				}
-			}
-			sections.Values = slices.DeleteFunc(sections.Values, func(v *ast.MappingValueNode) bool {
-				bridges, ok := v.Value.(*ast.MappingNode)
-				return ok && keyOf(v) == "bridges" && len(bridges.Values) == 0
-			})
-			for _, section := range sections.Values {
-				if keyOf(section) != "version" {
-					left++
-				}
-			}
-		}
-	}
-	if left == 0 {
-		return nil
-	}
-	return []byte(parsed.String() + "\n")
+	entries := slices.DeleteFunc(slices.Clone(own.Entries), func(e tree.Entry) bool { return e.Name == body.Name })
+	entries = append(entries, tree.Entry{Name: body.Name, Mark: mark, Stanza: stanza})
+	return &tree.File{Text: own.Text, Rest: own.Rest, Entries: entries}, sources, nil
 }

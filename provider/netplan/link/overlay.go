@@ -1,4 +1,4 @@
-package netplan
+package link
 
 import (
 	"cmp"
@@ -10,9 +10,9 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// overlay puts what the kernel has over what the files say, for each attribute that the kernel shows and that is declared:
+// Overlay puts what the kernel has over what the files say, for each attribute that the kernel shows and that is declared:
 // in a file, or in want (which may be nil). What nobody declares is left out: it is the system's own and may change by itself.
-func overlay(b, want *schema.Bridge, view *View) {
+func Overlay(b, want *schema.Bridge, view *View) {
 	if want == nil {
 		want = &schema.Bridge{}
 	}
@@ -31,7 +31,7 @@ func overlay(b, want *schema.Bridge, view *View) {
 	b.Addresses = addressesOf(link, slices.Concat(b.Addresses, want.Addresses))
 	b.Routes = routesOf(view, b.Name, slices.Concat(b.Routes, want.Routes))
 	var members []string
-	for _, name := range distinct(slices.Concat(b.Interfaces, want.Interfaces)) {
+	for _, name := range Distinct(slices.Concat(b.Interfaces, want.Interfaces)) {
 		if port := view.Links[name]; port != nil && port.Master == b.Name {
 			members = append(members, name)
 		}
@@ -92,11 +92,11 @@ func overlayPorts(have *map[string]int, want map[string]int, view *View, bridge 
 func addressesOf(link *Link, declared []string) []string {
 	var have []string
 	for _, a := range link.Addresses {
-		if !a.Dynamic && (!a.LinkLocal || slices.Contains(canonicalAll(declared), a.Prefix)) {
+		if !a.Dynamic && (!a.LinkLocal || slices.Contains(CanonicalAll(declared), a.Prefix)) {
 			have = append(have, a.Prefix)
 		}
 	}
-	return inOrderOf(have, canonicalAll(declared))
+	return InOrderOf(have, CanonicalAll(declared))
 }
 
 // Protocols of rtnetlink(7) under which people and networkd add routes; every other is a daemon's own.
@@ -113,8 +113,8 @@ func routesOf(view *View, bridge string, declared []schema.Route) []schema.Route
 		if r.Protocol != protoBoot && r.Protocol != protoStatic {
 			continue
 		}
-		route := normalRoute(r.Route)
-		isDeclared := slices.ContainsFunc(declared, func(d schema.Route) bool { return matches(d, route) })
+		route := NormalRoute(r.Route)
+		isDeclared := slices.ContainsFunc(declared, func(d schema.Route) bool { return Matches(d, route) })
 		if r.Interface == bridge && route.Type == "" || route.Type != "" && isDeclared {
 			routes = append(routes, route)
 		}
@@ -129,9 +129,9 @@ func routesOf(view *View, bridge string, declared []schema.Route) []schema.Route
 // ipv6Metric is the metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER).
 const ipv6Metric = 1024
 
-// normalRoute writes a route of any source alike: destinations as prefixes, or as the language's default and default6; no
+// NormalRoute writes a route of any source alike: destinations as prefixes, or as the language's default and default6; no
 // device; the kernel's default metric left out.
-func normalRoute(r schema.Route) schema.Route {
+func NormalRoute(r schema.Route) schema.Route {
 	r.Interface = ""
 	six := strings.Contains(r.Via+r.To, ":") || r.To == "default6"
 	switch r.To = asPrefix(r.To); {
@@ -169,24 +169,24 @@ func asPrefix(to string) string {
 	return to
 }
 
-// matches reports whether a live route is the declared one. What is not declared of it is the kernel's choice.
-func matches(declared, live schema.Route) bool {
-	declared = normalRoute(declared)
+// Matches reports whether a live route is the declared one. What is not declared of it is the kernel's choice.
+func Matches(declared, live schema.Route) bool {
+	declared = NormalRoute(declared)
 	return declared.To == live.To && declared.Via == live.Via && declared.Table == live.Table && declared.Type == live.Type &&
 		(declared.Metric == 0 || declared.Metric == live.Metric) && (declared.Source == "" || declared.Source == live.Source) &&
 		(!declared.OnLink || live.OnLink)
 }
 
-func canonicalAll(prefixes []string) []string {
+func CanonicalAll(prefixes []string) []string {
 	var all []string
 	for _, p := range prefixes {
-		all = append(all, canonicalPrefix(p))
+		all = append(all, CanonicalPrefix(p))
 	}
-	return distinct(all)
+	return Distinct(all)
 }
 
-// distinct drops repetitions and keeps the order.
-func distinct(words []string) []string {
+// Distinct drops repetitions and keeps the order.
+func Distinct(words []string) []string {
 	var once []string
 	for _, word := range words {
 		if !slices.Contains(once, word) {
@@ -196,8 +196,8 @@ func distinct(words []string) []string {
 	return once
 }
 
-// inOrderOf sorts words as they stand in model, what is not there last and by the alphabet.
-func inOrderOf(words, model []string) []string {
+// InOrderOf sorts words as they stand in model, what is not there last and by the alphabet.
+func InOrderOf(words, model []string) []string {
 	place := func(word string) int {
 		if i := slices.Index(model, word); i >= 0 {
 			return i
@@ -208,12 +208,10 @@ func inOrderOf(words, model []string) []string {
 	return words
 }
 
-// hundredths rounds seconds to what the kernel keeps.
-func hundredths(value *float64) *float64 {
+// Hundredths rounds seconds to what the kernel keeps.
+func Hundredths(value *float64) *float64 {
 	if value == nil {
 		return nil
 	}
 	return new(math.Round(*value*100) / 100)
 }
-
-func compareText(a, b string) int { return strings.Compare(a, b) }

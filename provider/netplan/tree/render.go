@@ -1,4 +1,4 @@
-package netplan
+package tree
 
 import (
 	"bytes"
@@ -12,19 +12,19 @@ import (
 // memberNote marks the stanzas of links that are written only because they are a bridge's ports.
 const memberNote = "labctl: a port of a bridge below"
 
-// heading is the comment at the top of a lab's file.
-func heading(lab string) string {
+// Heading is the comment at the top of a lab's file.
+func Heading(lab string) string {
 	return "# The bridges of the lab " + lab + ". labctl writes this file: what is changed here by hand,\n" +
 		"# the next labctl apply changes back. The line before a bridge says whose it is.\n"
 }
 
-// render is the text of a lab's file, nil when nothing is left to stand in it. Stanzas without a mark, and sections that
+// Render is the text of a lab's file, nil when nothing is left to stand in it. Stanzas without a mark, and sections that
 // labctl does not write, are somebody else's and stay.
-func render(heading string, f *file, configured func(link string) bool) ([]byte, error) {
-	entries := slices.SortedFunc(slices.Values(f.entries), func(a, b entry) int { return strings.Compare(a.name, b.name) })
+func Render(heading string, f *File, configured func(link string) bool) ([]byte, error) {
+	entries := slices.SortedFunc(slices.Values(f.Entries), func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	members := ports(entries)
 	var rest yaml.MapSlice
-	for _, item := range f.rest {
+	for _, item := range f.Rest {
 		switch item.Key {
 		case "version", "bridges.renderer":
 		case "ethernets":
@@ -55,10 +55,10 @@ func render(heading string, f *file, configured func(link string) bool) ([]byte,
 	}
 	for _, e := range entries {
 		var notes []string
-		if e.mark.Lab != "" {
-			notes = []string{e.mark.String()}
+		if e.Mark.Lab != "" {
+			notes = []string{e.Mark.String()}
 		}
-		if err := writeStanzas(&b, 4, yaml.MapSlice{{Key: e.name, Value: e.stanza}}, notes); err != nil {
+		if err := writeStanzas(&b, 4, yaml.MapSlice{{Key: e.Name, Value: e.Stanza}}, notes); err != nil {
 			return nil, err
 		}
 	}
@@ -95,14 +95,14 @@ func withoutPorts(ethernets yaml.MapSlice) yaml.MapSlice {
 }
 
 // ports are the links that the bridges take in, each once, in order; a bridge of the same file needs no stanza.
-func ports(entries []entry) []string {
+func ports(entries []Entry) []string {
 	var links []string
 	for _, e := range entries {
-		links = append(links, texts(lookup(e.stanza, "interfaces"))...)
+		links = append(links, texts(lookup(e.Stanza, "interfaces"))...)
 	}
 	slices.Sort(links)
 	return slices.DeleteFunc(slices.Compact(links), func(link string) bool {
-		return slices.ContainsFunc(entries, func(e entry) bool { return e.name == link })
+		return slices.ContainsFunc(entries, func(e Entry) bool { return e.Name == link })
 	})
 }
 

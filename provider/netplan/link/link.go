@@ -1,4 +1,4 @@
-package netplan
+package link
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type Links interface {
 // View is what the kernel has at one moment.
 type View struct {
 	Links  map[string]*Link
-	Routes []KernelRoute
+	Routes []Route
 }
 
 // Link is one network interface.
@@ -66,19 +66,19 @@ type PortState struct {
 	Priority int `json:"priority"`
 }
 
-// KernelRoute is a route with its origin, by the numbers of rtnetlink(7).
-type KernelRoute struct {
+// Route is a route with its origin, by the numbers of rtnetlink(7).
+type Route struct {
 	schema.Route
 	Protocol int
 }
 
-// kernelHost reads the kernel's view with ip(8), which answers alike on this machine and over ssh.
-type kernelHost struct{ host host.Host }
+// kernel reads the kernel's view with ip(8), which answers alike on this machine and over ssh.
+type kernel struct{ host host.Host }
 
 // Kernel is the kernel's view of a host.
-func Kernel(h host.Host) Links { return kernelHost{h} }
+func Kernel(h host.Host) Links { return kernel{h} }
 
-func (k kernelHost) Read(ctx context.Context) (*View, error) {
+func (k kernel) Read(ctx context.Context) (*View, error) {
 	out, err := k.host.Run(ctx, host.Cmd("sh", "-ec", "ip -d -j addr show; ip -N -j route show table all"))
 	if err != nil {
 		return nil, err
@@ -86,14 +86,14 @@ func (k kernelHost) Read(ctx context.Context) (*View, error) {
 	return parseView(out.Stdout)
 }
 
-func (k kernelHost) Change(ctx context.Context, args ...string) error {
+func (k kernel) Change(ctx context.Context, args ...string) error {
 	_, err := k.host.Run(ctx, host.Cmd(append([]string{"ip"}, args...)...))
 	return err
 }
 
 // Watch hears rtnetlink on this machine. For another machine there is no such socket: it then ticks at growing intervals,
 // and a reader that looks again is never wrong, only later.
-func (k kernelHost) Watch(ctx context.Context) (<-chan struct{}, error) {
+func (k kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 	changed := make(chan struct{}, 1)
 	tell := func() {
 		select {
@@ -232,14 +232,14 @@ func (l *ipLink) link() (*Link, error) {
 	}
 	for _, a := range l.Addresses {
 		link.Addresses = append(link.Addresses, Address{
-			Prefix: canonicalPrefix(fmt.Sprintf("%s/%d", a.Local, a.Bits)), Dynamic: a.Dynamic, LinkLocal: a.Scope == "link",
+			Prefix: CanonicalPrefix(fmt.Sprintf("%s/%d", a.Local, a.Bits)), Dynamic: a.Dynamic, LinkLocal: a.Scope == "link",
 		})
 	}
 	return link, nil
 }
 
-func (r *ipRoute) route() KernelRoute {
-	route := KernelRoute{Protocol: number(r.Protocol), Route: schema.Route{
+func (r *ipRoute) route() Route {
+	route := Route{Protocol: number(r.Protocol), Route: schema.Route{
 		To: r.Dst, Via: r.Gateway, Interface: r.Dev, Metric: r.Metric, Table: number(r.Table), Source: r.Source,
 		OnLink: slices.Contains(r.Flags, "onlink"), Type: r.Type,
 	}}
@@ -269,8 +269,8 @@ func number(value any) int {
 	return n
 }
 
-// canonicalPrefix writes an address with its length as Go's netip does, or leaves it where it is none.
-func canonicalPrefix(text string) string {
+// CanonicalPrefix writes an address with its length as Go's netip does, or leaves it where it is none.
+func CanonicalPrefix(text string) string {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		return prefix.String()
 	}

@@ -1,8 +1,9 @@
-package netplan
+package link
 
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/labctl/labctl/schema"
 )
@@ -27,12 +28,12 @@ func bridgeSettings(want, before *schema.Bridge, state *BridgeState) []string {
 		if want != nil {
 			seconds = *want
 		}
-		if *hundredths(&seconds) != live {
+		if *Hundredths(&seconds) != live {
 			args = append(args, name, strconv.FormatInt(int64(math.Round(seconds*100)), 10))
 		}
 	}
 	if want.STP != nil || before.STP != nil {
-		if on := deref(want.STP); on != state.STP {
+		if on := want.STP != nil && *want.STP; on != state.STP {
 			args = append(args, "stp_state", map[bool]string{true: "1", false: "0"}[on])
 		}
 	}
@@ -67,4 +68,50 @@ func portSettings(want *schema.Bridge, name string, state *PortState) []string {
 		args = append(args, "priority", strconv.Itoa(priority))
 	}
 	return args
+}
+
+// Settings are the changes, in ip(8)'s words, from what a bridge is to what it shall be; before is the former declaration.
+func Settings(want, before *schema.Bridge, view *View) [][]string {
+	link := view.Links[want.Name]
+	if link == nil || link.Bridge == nil {
+		return nil
+	}
+	var all [][]string
+	set := func(link string, args ...string) {
+		all = append(all, append([]string{"link", "set", "dev", link}, args...))
+	}
+	if !link.Up {
+		set(want.Name, "up")
+	}
+	if mtu := target(want.MTU, before.MTU, 1500); mtu != 0 && mtu != link.MTU {
+		set(want.Name, "mtu", strconv.Itoa(mtu))
+	}
+	if want.MAC != "" && !strings.EqualFold(want.MAC, link.MAC) {
+		set(want.Name, "address", want.MAC)
+	}
+	if args := bridgeSettings(want, before, link.Bridge); len(args) > 0 {
+		set(want.Name, append([]string{"type", "bridge"}, args...)...)
+	}
+	for _, name := range want.Interfaces {
+		port := view.Links[name]
+		if port == nil {
+			continue
+		}
+		if port.Master != want.Name {
+			set(name, "master", want.Name)
+			continue // its cost and priority are seen at the next look
+		}
+		if args := portSettings(want, name, port.Port); len(args) > 0 {
+			set(name, append([]string{"type", "bridge_slave"}, args...)...)
+		}
+	}
+	return all
+}
+
+// target is the value to set: the declared one, or the default where one was declared before, or none.
+func target(want, before, standard int) int {
+	if want == 0 && before != 0 {
+		return standard
+	}
+	return want
 }

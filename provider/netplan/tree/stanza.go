@@ -1,4 +1,4 @@
-package netplan
+package tree
 
 import (
 	"fmt"
@@ -10,11 +10,12 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/labctl/labctl/provider/netplan/link"
 	"github.com/labctl/labctl/schema"
 )
 
-// encode is the netplan stanza of a bridge, in the order of netplan's own YAML reference. What is not declared is left out.
-func encode(b *schema.Bridge) yaml.MapSlice {
+// Encode is the netplan stanza of a bridge, in the order of netplan's own YAML reference. What is not declared is left out.
+func Encode(b *schema.Bridge) yaml.MapSlice {
 	stanza := yaml.MapSlice{}
 	put := func(key string, value any, declared bool) {
 		if declared {
@@ -122,9 +123,9 @@ func destination(to string) string {
 	return to
 }
 
-// decode reads a stanza as netplan would. Somebody else may have written it: a value of an unexpected form is passed over,
+// Decode reads a stanza as netplan would. Somebody else may have written it: a value of an unexpected form is passed over,
 // for netplan itself refuses it with better words. unknown lists the keys that no schema.Bridge has.
-func decode(name string, stanza yaml.MapSlice) (b schema.Bridge, unknown []string) {
+func Decode(name string, stanza yaml.MapSlice) (b schema.Bridge, unknown []string) {
 	b.Name = name
 	for _, item := range stanza {
 		key, value := fmt.Sprint(item.Key), item.Value
@@ -147,7 +148,7 @@ func decode(name string, stanza yaml.MapSlice) (b schema.Bridge, unknown []strin
 			b.LinkLocal = texts(value)
 		case "addresses":
 			for _, address := range texts(value) {
-				b.Addresses = append(b.Addresses, canonicalPrefix(address))
+				b.Addresses = append(b.Addresses, link.CanonicalPrefix(address))
 			}
 		case "nameservers":
 			dns := asMap(value)
