@@ -39,6 +39,7 @@ func newConsole(o *options) *cobra.Command {
 			}
 			left, err := attach(os.Stdin, s.stdout, stream)
 			restore()
+			stream.end()
 			if left {
 				s.warn("\nLeft the console of %s.\n", m.Domain)
 			} else {
@@ -52,7 +53,7 @@ func newConsole(o *options) *cobra.Command {
 }
 
 // openConsole opens the serial console of a running domain.
-func openConsole(conn *daemon.Conn, domain string, force bool) (io.ReadWriter, error) {
+func openConsole(conn *daemon.Conn, domain string, force bool) (*consoleStream, error) {
 	var stream *libvirt.Stream
 	err := conn.Use(func(c *libvirt.Connect) error {
 		var err error
@@ -75,13 +76,16 @@ func openConsole(conn *daemon.Conn, domain string, force bool) (io.ReadWriter, e
 	case err != nil:
 		return nil, fmt.Errorf("console of %s: %w", domain, daemon.Message(err))
 	}
-	return consoleStream{stream}, nil
+	return &consoleStream{stream}, nil
 }
 
 // consoleStream is a libvirt stream as a reader and writer.
 type consoleStream struct{ *libvirt.Stream }
 
-func (c consoleStream) Read(buffer []byte) (int, error) {
+// end gives the stream up, which ends a Read that waits: the connection cannot be closed before.
+func (c *consoleStream) end() { _ = c.Abort() }
+
+func (c *consoleStream) Read(buffer []byte) (int, error) {
 	n, err := c.Recv(buffer)
 	switch {
 	case err != nil:
@@ -92,7 +96,7 @@ func (c consoleStream) Read(buffer []byte) (int, error) {
 	return n, nil
 }
 
-func (c consoleStream) Write(data []byte) (int, error) {
+func (c *consoleStream) Write(data []byte) (int, error) {
 	sent := 0
 	for sent < len(data) {
 		n, err := c.Send(data[sent:])

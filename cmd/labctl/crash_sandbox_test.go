@@ -60,9 +60,10 @@ vm "a" {
 
 // crash is the lab on the test's host.
 type crash struct {
-	t    *testing.T
-	dir  string
-	vars []string
+	t      *testing.T
+	dir    string
+	helper string // a copy of the helper for guests, so that a build that goes on meanwhile changes nothing
+	vars   []string
 }
 
 // labctl runs the real labctl in a process of its own, or with a step the one that dies there; it gives its exit code, -1
@@ -81,11 +82,7 @@ func (c *crash) labctl(step int, args ...string) (int, string) {
 		cmd.Args[0] = "labctl-killed"
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", killVariable, step))
 	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	cmd.Env = append(cmd.Environ(), "LABCTL_GUEST="+filepath.Join(root, "bin", "labctl-guest"))
+	cmd.Env = append(cmd.Environ(), "LABCTL_GUEST="+c.helper)
 	out, err := cmd.CombinedOutput()
 	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exited.ExitCode(), string(out)
@@ -130,7 +127,14 @@ func TestKilledAnywhere(t *testing.T) {
 		running string
 	}{{"defined", "false"}, {"running", "true"}} {
 		t.Run(way.name, func(t *testing.T) {
-			c := &crash{t: t, dir: t.TempDir()}
+			c := &crash{t: t, dir: t.TempDir(), helper: filepath.Join(t.TempDir(), "labctl-guest")}
+			helper, err := os.ReadFile("../../bin/labctl-guest")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(c.helper, helper, 0o755); err != nil {
+				t.Fatal(err)
+			}
 			if err := os.WriteFile(filepath.Join(c.dir, "lab.hcl"), []byte(crashLab), 0o644); err != nil {
 				t.Fatal(err)
 			}

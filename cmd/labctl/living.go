@@ -35,14 +35,17 @@ func (s *session) machines(ctx context.Context) ([]machine, error) {
 		}
 		for _, o := range objects {
 			if o.Mark.Lab != "" {
-				list = append(list, machine{Lab: o.Mark.Lab, Addr: o.Mark.Addr.Whole(), Domain: o.ID, Host: h.host.Name})
+				domain, ok := o.Body.(*schema.Domain)
+				list = append(list, machine{
+					Lab: o.Mark.Lab, Addr: o.Mark.Addr.Whole(), Domain: o.ID, Host: h.host.Name, off: ok && !domain.Running,
+				})
 			}
 		}
 	}
 	return list, nil
 }
 
-// machine finds the one that the user names, and its host.
+// machine finds the running one that the user names, and its host.
 func (s *session) machine(ctx context.Context, name string) (machine, *carrier, error) {
 	all, err := s.machines(ctx)
 	if err != nil {
@@ -51,6 +54,9 @@ func (s *session) machine(ctx context.Context, name string) (machine, *carrier, 
 	m, err := find(all, s.lab.Name, name)
 	if err != nil {
 		return machine{}, nil, err
+	}
+	if m.off {
+		return machine{}, nil, fmt.Errorf("%s (%s) is off: 'labctl apply' starts it", m.Addr, m.Domain)
 	}
 	h, err := s.host(m.Host)
 	return m, h, err

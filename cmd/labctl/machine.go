@@ -15,6 +15,7 @@ type machine struct {
 	Addr   schema.Addr `json:"address"`
 	Domain string      `json:"domain"`
 	Host   string      `json:"host,omitempty"` // label of the host that carries it
+	off    bool
 }
 
 // find picks the machine that the user names: by its address, with or without the leading vm, with the key in brackets

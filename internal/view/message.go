@@ -36,6 +36,9 @@ func parts(err error) []error {
 	if err == nil {
 		return nil
 	}
+	if _, whole := err.(*provider.Error); whole {
+		return []error{err} // of one thing, also where its cause is a join
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range joined.Unwrap() {
@@ -62,7 +65,7 @@ func message(err error, locate Locator) Message {
 	if !ok {
 		return m
 	}
-	m.Summary = strings.TrimPrefix(told.Error(), told.Addr.String()+": ")
+	m.Summary = strings.ReplaceAll(strings.TrimPrefix(told.Error(), told.Addr.String()+": "), "\n", ": ")
 	m.Addr, m.Path, m.Pos, m.Detail, m.Hint = told.Addr, told.Path, told.Pos, strings.TrimRight(told.Detail, "\n"), told.Hint
 	if locate != nil && (told.Addr != schema.Addr{} || told.Pos != schema.Pos{}) {
 		place := locate(told.Addr, told.Path)
