@@ -14,6 +14,7 @@ import (
 	"github.com/labctl/labctl/schema/assemble"
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // relative is a module's folder as seen from the lab's.
@@ -33,9 +34,9 @@ type made struct {
 }
 
 // block decodes all instances of a block in one scope.
-func (e *evaluator) block(d *decl, s *scope) {
+func (e *evaluator) block(d *source.Decl, s *scope) {
 	base := e.context(d, s)
-	list, meta, ok, diags := instances(d.shape, base)
+	list, meta, ok, diags := instances(d.Shape, base)
 	e.diags = append(e.diags, diags...)
 	if !ok {
 		e.failed[d] = true
@@ -44,21 +45,21 @@ func (e *evaluator) block(d *decl, s *scope) {
 	m := &made{list: list, meta: meta}
 	dependsOn := e.dependencies(d, s)
 	for i, inst := range list {
-		addr := schema.Addr{Module: s.path, Kind: d.name.kind, Name: d.name.label, Key: inst.key}
+		addr := schema.Addr{Module: s.path, Kind: d.Name.Kind, Name: d.Name.Label, Key: inst.key}
 		node := e.instance(d, inst.context(base), assemble.Instance{
-			Addr: addr, Order: assemble.Order{Block: d.order, Module: s.number, Instance: i}, DependsOn: dependsOn,
+			Addr: addr, Order: assemble.Order{Block: d.Order, Module: s.number, Instance: i}, DependsOn: dependsOn,
 		})
 		m.nodes = append(m.nodes, node)
 	}
 	s.made(d, m)
-	if d.referred {
+	if d.Referred {
 		s.values[d] = m.value()
 	}
 }
 
-func (s *scope) made(d *decl, m *made) {
+func (s *scope) made(d *source.Decl, m *made) {
 	if s.blocks == nil {
-		s.blocks = make(map[*decl]*made)
+		s.blocks = make(map[*source.Decl]*made)
 	}
 	s.blocks[d] = m
 }
@@ -75,7 +76,7 @@ func (m *made) value() cty.Value {
 	return gather(m.list, m.meta, values)
 }
 
-func (e *evaluator) blockValue(d *decl, s *scope) cty.Value {
+func (e *evaluator) blockValue(d *source.Decl, s *scope) cty.Value {
 	if m := s.blocks[d]; m != nil {
 		return m.value()
 	}
@@ -83,8 +84,8 @@ func (e *evaluator) blockValue(d *decl, s *scope) cty.Value {
 }
 
 // instance decodes one instance of a block and hands it on.
-func (e *evaluator) instance(d *decl, ctx *hcl.EvalContext, in assemble.Instance) *decode.Node {
-	shape, diags := e.reader.Expand(d.shape, ctx)
+func (e *evaluator) instance(d *source.Decl, ctx *hcl.EvalContext, in assemble.Instance) *decode.Node {
+	shape, diags := e.reader.Expand(d.Shape, ctx)
 	node, more := e.reader.Node(shape, ctx)
 	diags = append(diags, more...)
 	node.Failed = node.Failed || diags.HasErrors()
@@ -187,7 +188,7 @@ func ignored(attr *hcl.Attribute, node *decode.Node) ([]string, hcl.Diagnostics)
 		path := pathOf(t)
 		first, _, _ := strings.Cut(strings.SplitN(path, "[", 2)[0], ".")
 		if !slices.Contains(names, first) {
-			diags = append(diags, diag.New(diag.UnknownArgument, expr.Range(), fmt.Sprintf("There is no argument %q in a %s block", first, node.Def.Kind), nearest(first, names, "")))
+			diags = append(diags, diag.New(diag.UnknownArgument, expr.Range(), fmt.Sprintf("There is no argument %q in a %s block", first, node.Def.Kind), source.Nearest(first, names, "")))
 			continue
 		}
 		out = append(out, path)
@@ -267,9 +268,9 @@ func addressOf(t hcl.Traversal, module string) (schema.Addr, hcl.Diagnostics) {
 }
 
 // dependencies is what a block's depends_on names, and that of the modules around it.
-func (e *evaluator) dependencies(d *decl, s *scope) []schema.Addr {
+func (e *evaluator) dependencies(d *source.Decl, s *scope) []schema.Addr {
 	out := slices.Clone(s.dependsOn)
-	for _, t := range d.dependsOn {
+	for _, t := range d.DependsOn {
 		addr, diags := addressOf(t, s.path)
 		e.diags = append(e.diags, diags...)
 		if !diags.HasErrors() {

@@ -13,21 +13,22 @@ import (
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/function"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // call makes the scopes of a module's instances.
-func (e *evaluator) call(d *decl, s *scope) {
-	if d.child == nil {
+func (e *evaluator) call(d *source.Decl, s *scope) {
+	if d.Child == nil {
 		e.failed[d] = true
 		return
 	}
-	list, meta, ok, diags := instances(d.shape, e.context(d, s))
+	list, meta, ok, diags := instances(d.Shape, e.context(d, s))
 	e.diags = append(e.diags, diags...)
 	if !ok {
 		e.failed[d] = true
 		return
 	}
-	prefix := "module." + d.name.label
+	prefix := "module." + d.Name.Label
 	if s.path != "" {
 		prefix = s.path + "." + prefix
 	}
@@ -38,30 +39,30 @@ func (e *evaluator) call(d *decl, s *scope) {
 		if inst.key != "" {
 			path += "[" + inst.key + "]"
 		}
-		child := newScope(d.child, s, path, inst, len(d.child.scopes))
+		child := e.newScope(d.Child, s, path, inst, len(e.scopes[d.Child]))
 		child.dependsOn = dependsOn
 		s.calls[d] = append(s.calls[d], child)
 	}
 }
 
 // output evaluates an output. The root's are collected by outputsOf.
-func (e *evaluator) output(d *decl, s *scope) cty.Value {
+func (e *evaluator) output(d *source.Decl, s *scope) cty.Value {
 	ctx := e.context(d, s)
-	e.diags = append(e.diags, e.conditions(d.shape, "precondition", ctx)...)
-	attr := d.shape.Attrs["value"]
+	e.diags = append(e.diags, e.conditions(d.Shape, "precondition", ctx)...)
+	attr := d.Shape.Attrs["value"]
 	if attr == nil {
-		e.diags = append(e.diags, diag.New(diag.MissingArgument, d.at, "The output block lacks the argument \"value\"", "It is what the output gives."))
+		e.diags = append(e.diags, diag.New(diag.MissingArgument, d.At, "The output block lacks the argument \"value\"", "It is what the output gives."))
 		return cty.DynamicVal
 	}
 	v, diags := e.value(attr.Expr, ctx)
 	e.diags = append(e.diags, diags...)
-	node, diags := e.reader.Node(without(d.shape, "value"), ctx)
+	node, diags := e.reader.Node(without(d.Shape, "value"), ctx)
 	e.diags = append(e.diags, diags...)
 	if node.Flag("sensitive") {
 		return v.Mark(function.Sensitive)
 	}
 	if s.parent == nil && v.ContainsMarked() {
-		e.diags = append(e.diags, diag.In(diag.New(diag.SensitiveShow, attr.Expr.Range(), fmt.Sprintf("The output %q would show a sensitive value", d.name.label),
+		e.diags = append(e.diags, diag.In(diag.New(diag.SensitiveShow, attr.Expr.Range(), fmt.Sprintf("The output %q would show a sensitive value", d.Name.Label),
 			"Add sensitive = true to the output; or nonsensitive(…) around a part that is no secret."), attr.Range))
 	}
 	return v
@@ -82,20 +83,20 @@ func without(s *decode.Shape, skip string) *decode.Shape {
 }
 
 // outputsOf collects the root's outputs.
-func (e *evaluator) outputsOf(root *module) {
-	s := root.scopes[0]
-	for _, d := range root.ordered {
+func (e *evaluator) outputsOf(root *source.Module) {
+	s := e.scopes[root][0]
+	for _, d := range root.Ordered {
 		v := valueOf(s, d)
-		if d.name.kind != "output" {
+		if d.Name.Kind != "output" {
 			continue
 		}
 		bare, marks := v.UnmarkDeep()
 		if !bare.IsWhollyKnown() {
 			continue
 		}
-		out := schema.Output{Name: d.name.label}
+		out := schema.Output{Name: d.Name.Label}
 		_, out.Sensitive = marks[function.Sensitive]
-		if attr := d.shape.Attrs["description"]; attr != nil {
+		if attr := d.Shape.Attrs["description"]; attr != nil {
 			if text, diags := attr.Expr.Value(nil); !diags.HasErrors() && text.Type() == cty.String && !text.IsNull() {
 				out.Description = text.AsString()
 			}
@@ -105,7 +106,7 @@ func (e *evaluator) outputsOf(root *module) {
 			err = json.Unmarshal(text, &out.Value)
 		}
 		if err != nil {
-			e.diags = append(e.diags, diag.New(diag.Evaluation, d.at, fmt.Sprintf("The output %q cannot be shown", d.name.label), err.Error()))
+			e.diags = append(e.diags, diag.New(diag.Evaluation, d.At, fmt.Sprintf("The output %q cannot be shown", d.Name.Label), err.Error()))
 			continue
 		}
 		e.outputs = append(e.outputs, out)
@@ -113,8 +114,8 @@ func (e *evaluator) outputsOf(root *module) {
 }
 
 // labBlock reads the lab block's arguments.
-func (e *evaluator) labBlock(root *module, version string) {
-	for _, s := range root.singles {
+func (e *evaluator) labBlock(root *source.Module, version string) {
+	for _, s := range root.Singles {
 		if s.Def.Kind != "lab" {
 			continue
 		}
@@ -140,16 +141,16 @@ func checkVersion(want, have string, at hcl.Range) hcl.Diagnostics {
 }
 
 // refactorings reads moved, removed and import blocks, those of modules once for every instance.
-func (e *evaluator) refactorings(m *module) {
-	for _, s := range m.singles {
+func (e *evaluator) refactorings(m *source.Module) {
+	for _, s := range m.Singles {
 		if s.Def.Kind == "lab" {
 			continue
 		}
-		for _, in := range m.scopes {
+		for _, in := range e.scopes[m] {
 			e.refactoring(s, in)
 		}
 	}
-	for _, child := range m.children {
+	for _, child := range m.Children {
 		e.refactorings(child)
 	}
 }

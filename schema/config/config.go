@@ -18,7 +18,7 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/function"
 	"github.com/labctl/labctl/schema/semantic"
-	"github.com/labctl/labctl/schema/table"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // Options are what a lab is read with, beside its files.
@@ -50,27 +50,24 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 		return &Result{}, hcl.Diagnostics{diag.FromError(diag.NoFiles, err)}
 	}
 	reader := decode.NewReader(abs)
-	l := &loader{
-		reader: reader, root: table.Root(), base: filepath.Clean(dir), overlay: opts.Overlay,
-		files: make(map[string]*hcl.File), parsed: make(map[string]folder),
+	base := filepath.Clean(dir)
+	l, root := source.Load(reader, base, opts.Overlay)
+	res := &Result{Files: l.Files}
+	if len(l.Files) == 0 {
+		return res, diag.Unique(l.Diags)
 	}
-	root := l.module(nil, l.base)
-	res := &Result{Files: l.files}
-	if len(l.files) == 0 {
-		return res, diag.Unique(l.diags)
-	}
-	name := l.labName(root)
-	l.resolveAll()
+	name := l.LabName(root)
 	e := &evaluator{
-		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: l.base,
-		assembler: assemble.New(name, l.base, reader), failed: make(map[*decl]bool), secrets: make(map[string]bool),
+		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: base,
+		assembler: assemble.New(name, base, reader), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool),
+		scopes: make(map[*source.Module][]*scope), contexts: make(map[contextKey]*hcl.EvalContext),
 	}
-	e.diags = append(e.diags, l.diags...)
+	e.diags = append(e.diags, l.Diags...)
 	e.labBlock(root, opts.Version)
-	e.values = readValues(l, root, opts)
+	e.values = readValues(l, root, base, opts)
 	e.diags = append(e.diags, e.values.diags...)
-	e.run(root, l.order)
-	res.assembler, res.eval, res.root = e.assembler, e, root.scopes[0]
+	e.run(root, l.Order)
+	res.assembler, res.eval, res.root = e.assembler, e, e.scopes[root][0]
 	res.Variables = e.variables(root)
 	lab, more := e.assembler.Finish()
 	e.diags = append(e.diags, more...)
@@ -80,7 +77,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	if name != "" {
 		res.Lab = lab
 	}
-	shorten(e.diags, abs, l.base)
+	shorten(e.diags, abs, base)
 	return res, diag.Unique(diag.Redact(e.diags, e.secrets))
 }
 

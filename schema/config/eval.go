@@ -10,6 +10,7 @@ import (
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/assemble"
 	"github.com/labctl/labctl/schema/decode"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // evaluator evaluates declarations in order, each once for every instance of its module.
@@ -20,7 +21,9 @@ type evaluator struct {
 	dir, base string
 	assembler *assemble.Assembler
 	values    *variableValues
-	failed    map[*decl]bool
+	failed    map[*source.Decl]bool
+	scopes    map[*source.Module][]*scope
+	contexts  map[contextKey]*hcl.EvalContext
 	secrets   map[string]bool // texts that no message may show
 
 	description string
@@ -31,12 +34,12 @@ type evaluator struct {
 	diags       hcl.Diagnostics
 }
 
-func (e *evaluator) run(root *module, decls []*decl) {
-	order, diags := sorted(decls)
+func (e *evaluator) run(root *source.Module, decls []*source.Decl) {
+	order, diags := source.Sorted(decls)
 	e.diags = append(e.diags, diags...)
-	newScope(root, nil, "", instance{only: true}, 0)
+	e.newScope(root, nil, "", instance{only: true}, 0)
 	for _, d := range order {
-		for _, s := range d.mod.scopes {
+		for _, s := range e.scopes[d.Mod] {
 			e.evaluate(d, s)
 		}
 	}
@@ -45,12 +48,12 @@ func (e *evaluator) run(root *module, decls []*decl) {
 }
 
 // evaluate finds one declaration's value in one scope. A value that cannot be found is unknown.
-func (e *evaluator) evaluate(d *decl, s *scope) {
-	switch d.name.kind {
+func (e *evaluator) evaluate(d *source.Decl, s *scope) {
+	switch d.Name.Kind {
 	case "var":
 		s.values[d] = e.variable(d, s)
 	case "local":
-		v, diags := e.value(d.attr.Expr, e.context(d, s))
+		v, diags := e.value(d.Attr.Expr, e.context(d, s))
 		e.diags = append(e.diags, diags...)
 		s.values[d] = v
 	case "output":
@@ -73,45 +76,49 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 }
 
 // context is what a declaration's expressions see: just what they refer to.
-func (e *evaluator) context(d *decl, s *scope) *hcl.EvalContext {
-	if ctx := d.contexts[s]; ctx != nil {
-		return ctx
+func (e *evaluator) context(d *source.Decl, s *scope) *hcl.EvalContext {
+	key := contextKey{d, s}
+	ctx := e.contexts[key]
+	if ctx == nil {
+		ctx = e.contextOf(d.Refs, s)
+		e.contexts[key] = ctx
 	}
-	ctx := e.contextOf(d.refs, s)
-	if d.contexts == nil {
-		d.contexts = make(map[*scope]*hcl.EvalContext)
-	}
-	d.contexts[s] = ctx
 	return ctx
 }
 
-func (e *evaluator) contextOf(refs []ref, s *scope) *hcl.EvalContext {
+// contextKey is a declaration in a scope.
+type contextKey struct {
+	decl  *source.Decl
+	scope *scope
+}
+
+func (e *evaluator) contextOf(refs []source.Ref, s *scope) *hcl.EvalContext {
 	roots := make(map[string]map[string]cty.Value)
 	vars := make(map[string]cty.Value)
 	for _, r := range refs {
 		switch {
-		case r.root == "path":
+		case r.Root == "path":
 			vars["path"] = e.paths(s.mod)
-		case r.root == "lab":
+		case r.Root == "lab":
 			vars["lab"] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(e.lab)})
-		case r.root == "each" || r.root == "count":
-			vars[r.root] = cty.DynamicVal // an instance puts its own before it
-		case r.root == "self":
-		case r.label == "" && r.target == nil:
-			vars[r.root] = e.whole(r.root, s)
-		case r.root == "host" && r.label == "":
-			vars["host"] = valueOf(s, r.target)
+		case r.Root == "each" || r.Root == "count":
+			vars[r.Root] = cty.DynamicVal // an instance puts its own before it
+		case r.Root == "self":
+		case r.Label == "" && r.Target == nil:
+			vars[r.Root] = e.whole(r.Root, s)
+		case r.Root == "host" && r.Label == "":
+			vars["host"] = valueOf(s, r.Target)
 		default:
-			if roots[r.root] == nil {
-				roots[r.root] = make(map[string]cty.Value)
+			if roots[r.Root] == nil {
+				roots[r.Root] = make(map[string]cty.Value)
 			}
 			switch {
-			case r.target == nil:
-				roots[r.root][r.label] = cty.DynamicVal
-			case r.root == "module":
-				roots[r.root][r.label] = e.moduleValue(r.target, s, refs)
+			case r.Target == nil:
+				roots[r.Root][r.Label] = cty.DynamicVal
+			case r.Root == "module":
+				roots[r.Root][r.Label] = e.moduleValue(r.Target, s, refs)
 			default:
-				roots[r.root][r.label] = valueOf(s, r.target)
+				roots[r.Root][r.Label] = valueOf(s, r.Target)
 			}
 		}
 	}
@@ -123,7 +130,7 @@ func (e *evaluator) contextOf(refs []ref, s *scope) *hcl.EvalContext {
 	return &hcl.EvalContext{Variables: vars, Functions: e.functions}
 }
 
-func valueOf(s *scope, d *decl) cty.Value {
+func valueOf(s *scope, d *source.Decl) cty.Value {
 	if v, ok := s.values[d]; ok && v != cty.NilVal {
 		return v
 	}
@@ -133,14 +140,14 @@ func valueOf(s *scope, d *decl) cty.Value {
 // whole is an object of all that is declared of a kind. Of a kind that there is not, it is unknown: that was told.
 func (e *evaluator) whole(kind string, s *scope) cty.Value {
 	names := make(map[string]cty.Value)
-	for _, d := range s.mod.ordered {
-		if d.name.kind != kind {
+	for _, d := range s.mod.Ordered {
+		if d.Name.Kind != kind {
 			continue
 		}
 		if kind == "module" {
-			names[d.name.label] = e.moduleValue(d, s, nil)
+			names[d.Name.Label] = e.moduleValue(d, s, nil)
 		} else {
-			names[d.name.label] = valueOf(s, d)
+			names[d.Name.Label] = valueOf(s, d)
 		}
 	}
 	if len(names) == 0 {
@@ -150,25 +157,25 @@ func (e *evaluator) whole(kind string, s *scope) cty.Value {
 }
 
 // moduleValue is an object of a module's outputs, for each of its instances: those that refs name, or all.
-func (e *evaluator) moduleValue(call *decl, s *scope, refs []ref) cty.Value {
-	if call.child == nil || e.failed[call] {
+func (e *evaluator) moduleValue(call *source.Decl, s *scope, refs []source.Ref) cty.Value {
+	if call.Child == nil || e.failed[call] {
 		return cty.DynamicVal
 	}
 	all := refs == nil
 	var wanted []string
 	for _, r := range refs {
-		if r.target == call {
-			all = all || r.output == ""
-			wanted = append(wanted, r.output)
+		if r.Target == call {
+			all = all || r.Output == ""
+			wanted = append(wanted, r.Output)
 		}
 	}
 	var list []instance
 	var values []cty.Value
 	for _, child := range s.calls[call] {
 		outputs := make(map[string]cty.Value)
-		for _, d := range call.child.ordered {
-			if d.name.kind == "output" && (all || slices.Contains(wanted, d.name.label)) {
-				outputs[d.name.label] = valueOf(child, d)
+		for _, d := range call.Child.Ordered {
+			if d.Name.Kind == "output" && (all || slices.Contains(wanted, d.Name.Label)) {
+				outputs[d.Name.Label] = valueOf(child, d)
 			}
 		}
 		list = append(list, child.each)
@@ -177,8 +184,8 @@ func (e *evaluator) moduleValue(call *decl, s *scope, refs []ref) cty.Value {
 	return gather(list, s.kinds[call], values)
 }
 
-func (e *evaluator) paths(m *module) cty.Value {
-	rel := relative(e.base, m.dir)
+func (e *evaluator) paths(m *source.Module) cty.Value {
+	rel := relative(e.base, m.Dir)
 	return cty.ObjectVal(map[string]cty.Value{
 		"module": cty.StringVal(rel), "root": cty.StringVal("."), "cwd": cty.StringVal(e.dir),
 	})
@@ -189,27 +196,27 @@ func (e *evaluator) fullContext(s *scope) *hcl.EvalContext {
 	vars := map[string]cty.Value{
 		"path": e.paths(s.mod), "lab": cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(e.lab)}),
 	}
-	for _, d := range s.mod.ordered {
-		kind := d.name.kind
+	for _, d := range s.mod.Ordered {
+		kind := d.Name.Kind
 		if _, ok := vars[kind]; ok || kind == "output" || kind == "check" {
 			continue
 		}
-		if host := s.mod.decls[name{"host", ""}]; kind == "host" && host != nil {
+		if host := s.mod.Decls[source.Name{Kind: "host"}]; kind == "host" && host != nil {
 			vars[kind] = e.blockValue(host, s)
 			continue
 		}
 		names := make(map[string]cty.Value)
-		for _, other := range s.mod.ordered {
-			if other.name.kind != kind {
+		for _, other := range s.mod.Ordered {
+			if other.Name.Kind != kind {
 				continue
 			}
 			switch kind {
 			case "var", "local":
-				names[other.name.label] = valueOf(s, other)
+				names[other.Name.Label] = valueOf(s, other)
 			case "module":
-				names[other.name.label] = e.moduleValue(other, s, nil)
+				names[other.Name.Label] = e.moduleValue(other, s, nil)
 			default:
-				names[other.name.label] = e.blockValue(other, s)
+				names[other.Name.Label] = e.blockValue(other, s)
 			}
 		}
 		vars[kind] = cty.ObjectVal(names)

@@ -9,29 +9,30 @@ import (
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // scope is one instance of a module: where its expressions find their values.
 type scope struct {
-	mod    *module
+	mod    *source.Module
 	parent *scope
 	path   string // module.site["a"], as in addresses
 	number int
 	each   instance // of the call, for the inputs
-	values map[*decl]cty.Value
-	calls  map[*decl][]*scope // instances of the modules that it calls
-	kinds  map[*decl]string   // for_each, count or ""
-	blocks map[*decl]*made
+	values map[*source.Decl]cty.Value
+	calls  map[*source.Decl][]*scope // instances of the modules that it calls
+	kinds  map[*source.Decl]string   // for_each, count or ""
+	blocks map[*source.Decl]*made
 
 	dependsOn []schema.Addr // of the calls that lead here
 }
 
-func newScope(m *module, parent *scope, path string, each instance, number int) *scope {
+func (e *evaluator) newScope(m *source.Module, parent *scope, path string, each instance, number int) *scope {
 	s := &scope{
 		mod: m, parent: parent, path: path, each: each, number: number,
-		values: make(map[*decl]cty.Value, len(m.ordered)), calls: make(map[*decl][]*scope), kinds: make(map[*decl]string),
+		values: make(map[*source.Decl]cty.Value, len(m.Ordered)), calls: make(map[*source.Decl][]*scope), kinds: make(map[*source.Decl]string),
 	}
-	m.scopes = append(m.scopes, s)
+	e.scopes[m] = append(e.scopes[m], s)
 	return s
 }
 

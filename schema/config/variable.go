@@ -11,6 +11,7 @@ import (
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/function"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // Variable is a declared input of the lab, for prompts, completion and documentation.
@@ -35,27 +36,27 @@ type signature struct {
 }
 
 // signature reads a variable's type and default.
-func (e *evaluator) signature(d *decl) (signature, hcl.Diagnostics) {
+func (e *evaluator) signature(d *source.Decl) (signature, hcl.Diagnostics) {
 	sig := signature{ty: cty.DynamicPseudoType, nullable: true}
-	node, diags := e.reader.Node(without(d.shape, "default"), nil)
+	node, diags := e.reader.Node(without(d.Shape, "default"), nil)
 	if node.Has("nullable") {
 		sig.nullable = node.Flag("nullable")
 	}
 	sig.sensitive, sig.text = node.Flag("sensitive"), node.Text("description")
-	if attr := d.shape.Attrs["type"]; attr != nil {
+	if attr := d.Shape.Attrs["type"]; attr != nil {
 		ty, defaults, more := typeexpr.TypeConstraintWithDefaults(attr.Expr)
 		diags = append(diags, diag.Coded(diag.BadDefinition, more)...)
 		if !more.HasErrors() {
 			sig.ty, sig.defaults = ty, defaults
 		}
 	}
-	if attr := d.shape.Attrs["default"]; attr != nil {
+	if attr := d.Shape.Attrs["default"]; attr != nil {
 		v, more := attr.Expr.Value(nil)
 		diags = append(diags, diag.Coded(diag.NotStatic, more)...)
 		if !more.HasErrors() {
 			fits, err := sig.convert(v)
 			if err != nil {
-				diags = append(diags, diag.In(diag.New(diag.BadDefinition, attr.Expr.Range(), fmt.Sprintf("The default of var.%s does not fit its type", d.name.label),
+				diags = append(diags, diag.In(diag.New(diag.BadDefinition, attr.Expr.Range(), fmt.Sprintf("The default of var.%s does not fit its type", d.Name.Label),
 					capitalized(err.Error())), attr.Range))
 				fits = cty.DynamicVal
 			}
@@ -88,7 +89,7 @@ func capitalized(text string) string {
 }
 
 // variable finds a variable's value in one scope: what the call or the user gives, or the default.
-func (e *evaluator) variable(d *decl, s *scope) cty.Value {
+func (e *evaluator) variable(d *source.Decl, s *scope) cty.Value {
 	sig, diags := e.signature(d)
 	e.diags = append(e.diags, diags...)
 	v, at, given := e.given(d, s, &sig)
@@ -96,7 +97,7 @@ func (e *evaluator) variable(d *decl, s *scope) cty.Value {
 	case given && v.IsNull() && !sig.nullable && sig.fallback != cty.NilVal:
 		given = false
 	case given && v.IsNull() && !sig.nullable:
-		e.diags = append(e.diags, diag.New(diag.NoValue, at, fmt.Sprintf("var.%s may not be null", d.name.label), "It is declared with nullable = false and without a default."))
+		e.diags = append(e.diags, diag.New(diag.NoValue, at, fmt.Sprintf("var.%s may not be null", d.Name.Label), "It is declared with nullable = false and without a default."))
 		return cty.DynamicVal
 	}
 	if !given {
@@ -104,8 +105,8 @@ func (e *evaluator) variable(d *decl, s *scope) cty.Value {
 	}
 	if v == cty.NilVal {
 		if s.parent == nil {
-			e.diags = append(e.diags, diag.New(diag.NoValue, d.at, fmt.Sprintf("The variable %q has no value", d.name.label),
-				fmt.Sprintf("Give it one with -var %s=…, in labctl.hclvars, or as LABCTL_VAR_%s; or give it a default here.", d.name.label, d.name.label)))
+			e.diags = append(e.diags, diag.New(diag.NoValue, d.At, fmt.Sprintf("The variable %q has no value", d.Name.Label),
+				fmt.Sprintf("Give it one with -var %s=…, in labctl.hclvars, or as LABCTL_VAR_%s; or give it a default here.", d.Name.Label, d.Name.Label)))
 		}
 		return cty.DynamicVal
 	}
@@ -118,11 +119,11 @@ func (e *evaluator) variable(d *decl, s *scope) cty.Value {
 }
 
 // given is the value that is set from outside, converted; ok is false where there is none.
-func (e *evaluator) given(d *decl, s *scope, sig *signature) (v cty.Value, at hcl.Range, ok bool) {
+func (e *evaluator) given(d *source.Decl, s *scope, sig *signature) (v cty.Value, at hcl.Range, ok bool) {
 	if s.parent == nil {
 		return e.values.of(e, d, sig)
 	}
-	attr := d.mod.call.shape.Attrs[d.name.label]
+	attr := d.Mod.Call.Shape.Attrs[d.Name.Label]
 	if attr == nil {
 		return cty.NilVal, hcl.Range{}, false
 	}
@@ -136,22 +137,21 @@ func (e *evaluator) given(d *decl, s *scope, sig *signature) (v cty.Value, at hc
 }
 
 // inputContext is what a module call's argument sees: the names of the folder that the call stands in, not the module's own.
-func (e *evaluator) inputContext(d *decl, caller *scope) *hcl.EvalContext {
-	if ctx := d.contexts[caller]; ctx != nil {
-		return ctx
+func (e *evaluator) inputContext(d *source.Decl, caller *scope) *hcl.EvalContext {
+	key := contextKey{d, caller}
+	ctx := e.contexts[key]
+	if ctx == nil {
+		ctx = e.contextOf(refsWithin(d.Refs, caller.mod), caller)
+		e.contexts[key] = ctx
 	}
-	if d.contexts == nil {
-		d.contexts = make(map[*scope]*hcl.EvalContext)
-	}
-	d.contexts[caller] = e.contextOf(refsWithin(d.refs, caller.mod), caller)
-	return d.contexts[caller]
+	return ctx
 }
 
 // refsWithin are the references to what a module declares itself.
-func refsWithin(refs []ref, mod *module) []ref {
-	var out []ref
+func refsWithin(refs []source.Ref, mod *source.Module) []source.Ref {
+	var out []source.Ref
 	for _, r := range refs {
-		if r.target == nil || r.target.mod == mod {
+		if r.Target == nil || r.Target.Mod == mod {
 			out = append(out, r)
 		}
 	}
@@ -159,14 +159,14 @@ func refsWithin(refs []ref, mod *module) []ref {
 }
 
 // fit converts a given value; it is unknown where that fails.
-func (e *evaluator) fit(d *decl, sig *signature, raw cty.Value, at hcl.Range, expr hcl.Expression) cty.Value {
+func (e *evaluator) fit(d *source.Decl, sig *signature, raw cty.Value, at hcl.Range, expr hcl.Expression) cty.Value {
 	v, err := sig.convert(raw)
 	if err == nil || sig.failed {
 		return v
 	}
-	problem := diag.New(diag.BadValue, at, fmt.Sprintf("The value of var.%s does not fit its type", d.name.label), capitalized(err.Error()))
+	problem := diag.New(diag.BadValue, at, fmt.Sprintf("The value of var.%s does not fit its type", d.Name.Label), capitalized(err.Error()))
 	if at.Filename == "" || sig.sensitive { // the source line would show the secret
-		problem.Subject, problem.Context = &d.at, nil
+		problem.Subject, problem.Context = &d.At, nil
 	}
 	problem.Expression = expr
 	e.diags = append(e.diags, problem)
@@ -174,12 +174,12 @@ func (e *evaluator) fit(d *decl, sig *signature, raw cty.Value, at hcl.Range, ex
 }
 
 // validate evaluates the variable's validations, which may refer to it and to all else that is known by then.
-func (e *evaluator) validate(d *decl, s *scope, v cty.Value, at hcl.Range, given bool) {
+func (e *evaluator) validate(d *source.Decl, s *scope, v cty.Value, at hcl.Range, given bool) {
 	if !v.IsWhollyKnown() {
 		return
 	}
 	var validations []*decode.Shape
-	for _, child := range d.shape.Blocks {
+	for _, child := range d.Shape.Blocks {
 		if child.Def.Kind == "validation" {
 			validations = append(validations, child)
 		}
@@ -188,27 +188,27 @@ func (e *evaluator) validate(d *decl, s *scope, v cty.Value, at hcl.Range, given
 		return
 	}
 	s.values[d] = v
-	ctx := e.contextOf(append(refsWithin(d.refs, d.mod), ref{root: "var", label: d.name.label, target: d}), s)
+	ctx := e.contextOf(append(refsWithin(d.Refs, d.Mod), source.Ref{Root: "var", Label: d.Name.Label, Target: d}), s)
 	for _, child := range validations {
-		subject := d.at
+		subject := d.At
 		if given && at.Filename != "" && !v.IsMarked() { // where it is secret, its source line would show it
 			subject = at
 		}
-		e.diags = append(e.diags, e.condition(child, ctx, diag.Validation, fmt.Sprintf("The value of var.%s is refused", d.name.label), subject)...)
+		e.diags = append(e.diags, e.condition(child, ctx, diag.Validation, fmt.Sprintf("The value of var.%s is refused", d.Name.Label), subject)...)
 	}
 }
 
 // variables lists what the root module declares.
-func (e *evaluator) variables(root *module) []Variable {
+func (e *evaluator) variables(root *source.Module) []Variable {
 	var out []Variable
-	for _, d := range root.ordered {
-		if d.name.kind != "var" {
+	for _, d := range root.Ordered {
+		if d.Name.Kind != "var" {
 			continue
 		}
 		sig, _ := e.signature(d)
 		out = append(out, Variable{
-			Name: d.name.label, Type: typeexpr.TypeString(sig.ty), Description: sig.text,
-			Required: sig.fallback == cty.NilVal, Sensitive: sig.sensitive, Range: d.at,
+			Name: d.Name.Label, Type: typeexpr.TypeString(sig.ty), Description: sig.text,
+			Required: sig.fallback == cty.NilVal, Sensitive: sig.sensitive, Range: d.At,
 		})
 	}
 	return out

@@ -1,4 +1,6 @@
-package config
+// Package source reads the files of a lab and of the modules that it uses, and finds what they declare and what refers to what. It
+// evaluates nothing but what must be written out.
+package source
 
 import (
 	"errors"
@@ -18,16 +20,30 @@ import (
 	"github.com/labctl/labctl/schema/table"
 )
 
-// loader reads files and collects what they declare.
-type loader struct {
+// Loader reads files and collects what they declare.
+type Loader struct {
+	Files map[string]*hcl.File // every file read, by name
+	Order []*Decl              // every declaration, those of modules where they are called
+	Diags hcl.Diagnostics
+
 	reader  *decode.Reader
 	root    *table.Block
 	base    string // the lab's folder as the user wrote it
 	overlay map[string][]byte
-	files   map[string]*hcl.File
 	parsed  map[string]folder
-	order   []*decl
-	diags   hcl.Diagnostics
+}
+
+// Load reads the lab in the folder base: what it and its modules declare, and what refers to what. Overlay holds the text of files
+// that are not what the disk has. The Loader's Files are empty where there is no lab at all.
+func Load(reader *decode.Reader, base string, overlay map[string][]byte) (*Loader, *Module) {
+	l := &Loader{
+		Files: make(map[string]*hcl.File), reader: reader, root: table.Root(), base: base, overlay: overlay, parsed: make(map[string]folder),
+	}
+	root := l.module(nil, base)
+	if len(l.Files) > 0 {
+		l.resolveAll()
+	}
+	return l, root
 }
 
 // folder is the files of one folder, each read as the table says. It is shared by all modules that use the folder.
@@ -37,27 +53,27 @@ type folder struct {
 }
 
 // folder reads a folder once.
-func (l *loader) folder(dir string) folder {
+func (l *Loader) folder(dir string) folder {
 	if f, ok := l.parsed[dir]; ok {
 		return f
 	}
 	f := folder{}
-	for _, name := range l.list(dir, ".hcl", ".hcl.json") {
+	for _, name := range l.List(dir, ".hcl", ".hcl.json") {
 		f.found = true
 		file := l.parse(filepath.Join(dir, name))
 		if file == nil || file.Body == nil {
 			continue
 		}
 		shape, diags := l.reader.Shape(file.Body, l.root)
-		l.diags = append(l.diags, diags...)
+		l.Diags = append(l.Diags, diags...)
 		f.shapes = append(f.shapes, shape)
 	}
 	l.parsed[dir] = f
 	return f
 }
 
-// list names the files of a folder that end in one of the suffixes, in order, those of the overlay included.
-func (l *loader) list(dir string, suffixes ...string) []string {
+// List names the files of a folder that end in one of the suffixes, in order, those of the overlay included.
+func (l *Loader) List(dir string, suffixes ...string) []string {
 	var names []string
 	add := func(name string) {
 		if !slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(name, s) }) {
@@ -69,7 +85,7 @@ func (l *loader) list(dir string, suffixes ...string) []string {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.diags = append(l.diags, diag.FromError(diag.NoFiles, err))
+		l.Diags = append(l.Diags, diag.FromError(diag.NoFiles, err))
 	}
 	for _, entry := range entries {
 		if !entry.IsDir() {
@@ -85,8 +101,8 @@ func (l *loader) list(dir string, suffixes ...string) []string {
 	return names
 }
 
-// read is a file's text, the overlay's first.
-func (l *loader) read(path string) ([]byte, error) {
+// Read is a file's text, the overlay's first.
+func (l *Loader) Read(path string) ([]byte, error) {
 	if text, ok := l.overlay[filepath.Clean(path)]; ok {
 		return text, nil
 	}
@@ -94,13 +110,13 @@ func (l *loader) read(path string) ([]byte, error) {
 }
 
 // parse reads one file in either syntax.
-func (l *loader) parse(path string) *hcl.File {
-	if file, ok := l.files[path]; ok {
+func (l *Loader) parse(path string) *hcl.File {
+	if file, ok := l.Files[path]; ok {
 		return file
 	}
-	text, err := l.read(path)
+	text, err := l.Read(path)
 	if err != nil {
-		l.diags = append(l.diags, diag.FromError(diag.NoFiles, err))
+		l.Diags = append(l.Diags, diag.FromError(diag.NoFiles, err))
 		return nil
 	}
 	var file *hcl.File
@@ -110,29 +126,29 @@ func (l *loader) parse(path string) *hcl.File {
 	} else {
 		file, diags = hclsyntax.ParseConfig(text, path, hcl.InitialPos)
 	}
-	l.diags = append(l.diags, diag.Coded(diag.Syntax, diags)...)
-	l.files[path] = file
+	l.Diags = append(l.Diags, diag.Coded(diag.Syntax, diags)...)
+	l.Files[path] = file
 	return file
 }
 
-// labName finds the lab block's label, before anything else is evaluated.
-func (l *loader) labName(root *module) string {
+// LabName finds the lab block's label, before anything else is evaluated.
+func (l *Loader) LabName(root *Module) string {
 	var labs []*decode.Shape
-	for _, shape := range root.singles {
+	for _, shape := range root.Singles {
 		if shape.Def.Kind == "lab" {
 			labs = append(labs, shape)
 		}
 	}
 	if len(labs) == 0 {
-		at := hcl.Range{Filename: filepath.Join(l.base, l.list(l.base, ".hcl", ".hcl.json")[0]), Start: hcl.InitialPos, End: hcl.InitialPos}
-		if !l.diags.HasErrors() { // with a syntax error it may be there and not be seen
-			l.diags = append(l.diags, diag.New(diag.NoLab, at, "The lab has no name", `Write lab "NAME" { } in one of its files. The name marks everything that the lab owns.`))
+		at := hcl.Range{Filename: filepath.Join(l.base, l.List(l.base, ".hcl", ".hcl.json")[0]), Start: hcl.InitialPos, End: hcl.InitialPos}
+		if !l.Diags.HasErrors() { // with a syntax error it may be there and not be seen
+			l.Diags = append(l.Diags, diag.New(diag.NoLab, at, "The lab has no name", `Write lab "NAME" { } in one of its files. The name marks everything that the lab owns.`))
 		}
 		return ""
 	}
 	for _, second := range labs[1:] {
 		first := labs[0].DefRange
-		l.diags = append(l.diags, diag.New(diag.WrongCount, second.DefRange, "There is a second lab block",
+		l.Diags = append(l.Diags, diag.New(diag.WrongCount, second.DefRange, "There is a second lab block",
 			fmt.Sprintf("A folder holds one lab; the first block is at %s:%d.", first.Filename, first.Start.Line)))
 	}
 	if len(labs[0].Labels) == 0 {
@@ -140,7 +156,7 @@ func (l *loader) labName(root *module) string {
 	}
 	label := labs[0].Labels[0]
 	if !goodLab(label.Text) {
-		l.diags = append(l.diags, diag.In(diag.New(diag.BadName, label.Range, fmt.Sprintf("%q cannot be the name of a lab", label.Text),
+		l.Diags = append(l.Diags, diag.In(diag.New(diag.BadName, label.Range, fmt.Sprintf("%q cannot be the name of a lab", label.Text),
 			"It is used in names of files, tables and machines: at most 32 lower-case letters, digits, - and _, beginning with a letter."), labs[0].DefRange))
 		return ""
 	}

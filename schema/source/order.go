@@ -1,4 +1,4 @@
-package config
+package source
 
 import (
 	"fmt"
@@ -9,19 +9,19 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 )
 
-// sorted puts declarations into an order in which each comes after all that it needs. Those on a circle, which is told, are left
+// Sorted puts declarations into an order in which each comes after all that it needs. Those on a circle, which is told, are left
 // out, and with them what needs them.
-func sorted(decls []*decl) ([]*decl, hcl.Diagnostics) {
+func Sorted(decls []*Decl) ([]*Decl, hcl.Diagnostics) {
 	const (
 		entered = 1
 		done    = 2
 		broken  = 3
 	)
-	state := make(map[*decl]int, len(decls))
-	var out, path []*decl
+	state := make(map[*Decl]int, len(decls))
+	var out, path []*Decl
 	var diags hcl.Diagnostics
-	var visit func(d *decl) bool
-	visit = func(d *decl) bool {
+	var visit func(d *Decl) bool
+	visit = func(d *Decl) bool {
 		switch state[d] {
 		case done:
 			return true
@@ -53,7 +53,7 @@ func sorted(decls []*decl) ([]*decl, hcl.Diagnostics) {
 }
 
 // cycle tells of the circle that path closes when it comes to d again.
-func cycle(path []*decl, d *decl) *hcl.Diagnostic {
+func cycle(path []*Decl, d *Decl) *hcl.Diagnostic {
 	start := 0
 	for i := range path {
 		if path[i] == d {
@@ -69,9 +69,9 @@ func cycle(path []*decl, d *decl) *hcl.Diagnostic {
 	detail := "Write one of the values without its reference: " + strings.Join(chain, " → ") + "."
 	if len(chain) == 2 {
 		detail = "Its own value is needed to find it. Write it without the reference to itself."
-		if d.name.kind != "local" && d.name.kind != "var" {
+		if d.Name.Kind != "local" && d.Name.Kind != "var" {
 			detail = "Instances of one block cannot refer to one another. Put the common value into locals."
 		}
 	}
-	return diag.New(diag.Cycle, d.at, summary, detail)
+	return diag.New(diag.Cycle, d.At, summary, detail)
 }

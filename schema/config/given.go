@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/source"
 )
 
 // envPrefix begins the names of environment variables that give variables.
@@ -28,12 +29,12 @@ type variableValues struct {
 type textValue struct{ text, source string }
 
 // readValues reads all sources.
-func readValues(l *loader, root *module, opts Options) *variableValues {
+func readValues(l *source.Loader, root *source.Module, base string, opts Options) *variableValues {
 	v := &variableValues{text: make(map[string]textValue), exprs: make(map[string]*hcl.Attribute)}
 	var declared []string
-	for n := range root.decls {
-		if n.kind == "var" {
-			declared = append(declared, n.label)
+	for n := range root.Decls {
+		if n.Kind == "var" {
+			declared = append(declared, n.Label)
 		}
 	}
 	for _, pair := range opts.Env {
@@ -42,13 +43,13 @@ func readValues(l *loader, root *module, opts Options) *variableValues {
 		}
 	}
 	var files []string
-	for _, fixed := range l.list(l.base, "labctl.hclvars", "labctl.hclvars.json") {
+	for _, fixed := range l.List(base, "labctl.hclvars", "labctl.hclvars.json") {
 		if fixed == "labctl.hclvars" || fixed == "labctl.hclvars.json" {
-			files = append(files, filepath.Join(l.base, fixed))
+			files = append(files, filepath.Join(base, fixed))
 		}
 	}
-	for _, auto := range l.list(l.base, ".auto.hclvars", ".auto.hclvars.json") {
-		files = append(files, filepath.Join(l.base, auto))
+	for _, auto := range l.List(base, ".auto.hclvars", ".auto.hclvars.json") {
+		files = append(files, filepath.Join(base, auto))
 	}
 	for i, path := range slices.Concat(files, opts.VarFiles) {
 		v.file(l, path, declared, i >= len(files))
@@ -56,7 +57,7 @@ func readValues(l *loader, root *module, opts Options) *variableValues {
 	for _, label := range sortedKeys(opts.Vars) {
 		if !slices.Contains(declared, label) {
 			v.diags = append(v.diags, &hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: fmt.Sprintf("-var gives a value to %q, which is no variable of the lab", label), Detail: nearest(label, declared, ""),
+				Severity: hcl.DiagError, Summary: fmt.Sprintf("-var gives a value to %q, which is no variable of the lab", label), Detail: source.Nearest(label, declared, ""),
 			})
 			continue
 		}
@@ -81,8 +82,8 @@ func (v *variableValues) set(label string, value textValue) {
 }
 
 // file reads a file of values. Named says that the user named it, so that it must be there.
-func (v *variableValues) file(l *loader, path string, declared []string, named bool) {
-	text, err := l.read(path)
+func (v *variableValues) file(l *source.Loader, path string, declared []string, named bool) {
+	text, err := l.Read(path)
 	if err != nil {
 		v.diags = append(v.diags, diag.FromError(diag.BadVarFile, err))
 		return
@@ -98,7 +99,7 @@ func (v *variableValues) file(l *loader, path string, declared []string, named b
 	if file == nil || file.Body == nil {
 		return
 	}
-	l.files[path] = file
+	l.Files[path] = file
 	attrs, diags := file.Body.JustAttributes()
 	for _, d := range diags {
 		d.Detail = "A file of values holds lines of the form NAME = VALUE and nothing else. Variables are declared in *.hcl files."
@@ -106,7 +107,7 @@ func (v *variableValues) file(l *loader, path string, declared []string, named b
 	v.diags = append(v.diags, diag.Coded(diag.BadVarFile, diags)...)
 	for label, attr := range attrs {
 		if !slices.Contains(declared, label) {
-			d := diag.In(diag.Warn(diag.UnknownVar, attr.NameRange, fmt.Sprintf("%q is no variable of the lab", label), nearest(label, declared, "")), attr.Range)
+			d := diag.In(diag.Warn(diag.UnknownVar, attr.NameRange, fmt.Sprintf("%q is no variable of the lab", label), source.Nearest(label, declared, "")), attr.Range)
 			v.diags = append(v.diags, d)
 			continue
 		}
@@ -116,8 +117,8 @@ func (v *variableValues) file(l *loader, path string, declared []string, named b
 }
 
 // of is the value given to a variable of the root.
-func (v *variableValues) of(e *evaluator, d *decl, sig *signature) (cty.Value, hcl.Range, bool) {
-	if attr := v.exprs[d.name.label]; attr != nil {
+func (v *variableValues) of(e *evaluator, d *source.Decl, sig *signature) (cty.Value, hcl.Range, bool) {
+	if attr := v.exprs[d.Name.Label]; attr != nil {
 		raw, diags := attr.Expr.Value(nil)
 		e.diags = append(e.diags, diag.Coded(diag.BadVarFile, diags)...)
 		if diags.HasErrors() {
@@ -125,7 +126,7 @@ func (v *variableValues) of(e *evaluator, d *decl, sig *signature) (cty.Value, h
 		}
 		return e.fit(d, sig, raw, attr.Expr.Range(), nil), attr.Expr.Range(), true
 	}
-	given, ok := v.text[d.name.label]
+	given, ok := v.text[d.Name.Label]
 	if !ok {
 		return cty.NilVal, hcl.Range{}, false
 	}
@@ -138,7 +139,7 @@ func (v *variableValues) of(e *evaluator, d *decl, sig *signature) (cty.Value, h
 		raw, diags = expr.Value(nil)
 	}
 	if diags.HasErrors() {
-		e.diags = append(e.diags, diag.New(diag.BadValue, d.at, fmt.Sprintf("The value of var.%s from %s is no expression", d.name.label, given.source),
+		e.diags = append(e.diags, diag.New(diag.BadValue, d.At, fmt.Sprintf("The value of var.%s from %s is no expression", d.Name.Label, given.source),
 			"Write it as in a lab file, in quotes for the shell: "+diags[0].Detail))
 		return cty.DynamicVal, hcl.Range{}, true
 	}
