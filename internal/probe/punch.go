@@ -21,6 +21,10 @@ import (
 // two machines start them.
 const punchTime = 4 * time.Second
 
+// metPunchTime is enough over UDP where a server has brought both sides together at one moment. Over TCP it is not: a SYN
+// that met a closed filter is sent again after a second, and then after two more.
+const metPunchTime = 2 * time.Second
+
 func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
 	session := ""
 	return probing{
@@ -63,7 +67,7 @@ func (r *runner) punchVia(ctx context.Context, c *schema.HolePunchCheck, session
 		return attempt{err: errors.New("via must be a machine of the lab: labctl starts the server in it")}
 	}
 	at := withPort(c.Via.Address, port)
-	server := inside.Server{Rendezvous: at, Session: session, Clients: 2, Timeout: 2*punchTime + startTime}
+	server := inside.Server{Rendezvous: at, Session: session, Clients: 2, Timeout: 3 * punchTime}
 	err := r.withServer(ctx, c.Via.Domain, server, func() error {
 		a = r.punchSides(ctx, c, session, at)
 		return a.err
@@ -76,6 +80,10 @@ func (r *runner) punchVia(ctx context.Context, c *schema.HolePunchCheck, session
 
 func (r *runner) punchSides(ctx context.Context, c *schema.HolePunchCheck, session, via string) attempt {
 	peers := [2]schema.PunchPeer{c.A, c.B}
+	patience := punchTime
+	if via != "" && c.Protocol == "udp" {
+		patience = metPunchTime
+	}
 	var answers [2]inside.Answer
 	var errs [2]error
 	var wait sync.WaitGroup
@@ -84,7 +92,7 @@ func (r *runner) punchSides(ctx context.Context, c *schema.HolePunchCheck, sessi
 		wait.Go(func() {
 			answers[n], errs[n] = r.machines.Ask(ctx, self.Domain, inside.Request{Punch: &inside.Punch{
 				Protocol: c.Protocol, Session: session, Name: string("ab"[n]), Port: self.Port,
-				To: outside(other), ToPort: other.Port, Via: via, Timeout: punchTime,
+				To: outside(other), ToPort: other.Port, Via: via, Timeout: patience,
 			}})
 		})
 	}

@@ -56,7 +56,7 @@ type Punch struct {
 	To       string        `json:"to"`       // address that the other side's packets are expected from
 	ToPort   int           `json:"to_port"`
 	Via      string        `json:"via,omitempty"` // address:port of a rendezvous server, which then tells To and ToPort
-	Timeout  time.Duration `json:"timeout"`       // of the punch; with Via, of the meeting before it too
+	Timeout  time.Duration `json:"timeout"`       // of the punch alone; with Via, the meeting comes before
 }
 
 // Answer is what a machine saw.

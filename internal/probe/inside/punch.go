@@ -6,9 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/labctl/labctl/internal/natprobe"
 )
+
+// meetTime is how long one side waits for the rendezvous server and the other side, which may still be starting.
+const meetTime = 6 * time.Second
 
 // punch carries out one side of a hole punch. With Via, both sides first meet at the rendezvous server, and the punch
 // goes to the endpoint that it saw of the other.
@@ -54,7 +58,7 @@ func punchUDP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 	}
 	defer conn.Close() //nolint:errcheck // a socket that is no longer used
 	if via.IsValid() {
-		meeting, cancel := context.WithTimeout(ctx, p.Timeout)
+		meeting, cancel := context.WithTimeout(ctx, meetTime)
 		defer cancel()
 		if _, peer.Remote, err = natprobe.MeetUDP(meeting, conn, via, peer.Session, peer.Name, 0); err != nil {
 			return natprobe.Punched{}, err
@@ -72,7 +76,7 @@ func punchTCP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 	}
 	defer own.Close() //nolint:errcheck // a socket that is no longer used
 	if via.IsValid() {
-		meeting, cancel := context.WithTimeout(ctx, p.Timeout)
+		meeting, cancel := context.WithTimeout(ctx, meetTime)
 		defer cancel()
 		var held net.Conn
 		if _, peer.Remote, held, err = own.MeetTCP(meeting, via, peer.Session, peer.Name, 0); err != nil {
