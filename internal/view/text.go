@@ -100,10 +100,11 @@ func merge(machine, guest []Attribute) []Attribute {
 	list := slices.Clone(machine)
 	for _, a := range guest {
 		at := slices.IndexFunc(list, func(b Attribute) bool { return b.Path == a.Path && len(a.Lines)+len(b.Lines) == 0 })
-		if at >= 0 {
-			list[at].New += ", " + a.New
-		} else {
+		switch {
+		case at < 0:
 			list = append(list, a)
+		case a.New != "":
+			list[at].New += ", " + a.New
 		}
 	}
 	return list
