@@ -88,8 +88,10 @@ func (m *machine) up(name string) {
 // cable joins two machines by a veth pair.
 func (m *machine) cable(name string, other *machine, otherName string) {
 	m.t.Helper()
-	m.must(m.nl.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: otherName,
-		PeerNamespace: netlink.NsFd(other.ns)}), "veth "+name)
+	m.must(m.nl.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: otherName,
+		PeerNamespace: netlink.NsFd(other.ns),
+	}), "veth "+name)
 	m.up(name)
 	other.up(otherName)
 }
@@ -125,8 +127,10 @@ func (m *machine) route(to, via, dev string) {
 	m.t.Helper()
 	_, dst, err := net.ParseCIDR(to)
 	m.must(err, to)
-	m.must(m.nl.RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(via), LinkIndex: m.link(dev).Attrs().Index,
-		Flags: int(netlink.FLAG_ONLINK)}), "route to "+to)
+	m.must(m.nl.RouteAdd(&netlink.Route{
+		Dst: dst, Gw: net.ParseIP(via), LinkIndex: m.link(dev).Attrs().Index,
+		Flags: int(netlink.FLAG_ONLINK),
+	}), "route to "+to)
 }
 
 func (m *machine) sysctl(key, value string) {

@@ -46,8 +46,10 @@ func PunchUDP(ctx context.Context, conn net.PacketConn, p Peer) (Punched, error)
 	target, start := p.Remote, time.Now()
 	buf := make([]byte, 1500)
 	for left := farewells; left > 0; {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return result, nil
+		default:
 		}
 		packet, err := json.Marshal(probe{Session: p.Session, Name: p.Name, Seen: result.Received})
 		if err != nil {

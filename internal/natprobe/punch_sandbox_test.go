@@ -196,7 +196,8 @@ func punchTCP(w *world, session string, patience time.Duration) ([2]natprobe.Pun
 		}
 		err = w.sites[i].hosts[0].in(func() error {
 			out, err := host.Local{}.Run(context.Background(), host.Command{
-				Args: []string{"/proc/self/exe"}, Env: []string{tcpPeerEnv + "=" + string(text)}})
+				Args: []string{"/proc/self/exe"}, Env: []string{tcpPeerEnv + "=" + string(text)},
+			})
 			if err != nil {
 				return err
 			}

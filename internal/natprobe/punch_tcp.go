@@ -72,7 +72,7 @@ func (p *PortTCP) MeetTCP(ctx context.Context, via netip.AddrPort, session, name
 	if err != nil {
 		return self, peer, nil, fmt.Errorf("rendezvous server %s: %w", via, err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	lines := bufio.NewScanner(conn)
 	for {
@@ -84,7 +84,7 @@ func (p *PortTCP) MeetTCP(ctx context.Context, via netip.AddrPort, session, name
 		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &reply) != nil {
 			conn.Close()
 			if ctx.Err() != nil {
-				return self, peer, nil, fmt.Errorf("rendezvous server %s: %w", via, noPeer(self, ctx))
+				return self, peer, nil, fmt.Errorf("rendezvous server %s: %w", via, noPeer(ctx, self))
 			}
 			return self, peer, nil, fmt.Errorf("rendezvous server %s: %w", via, errors.Join(ErrNoAnswer, lines.Err()))
 		}
@@ -109,7 +109,7 @@ func (p *PortTCP) Punch(ctx context.Context, peer Peer) (Punched, error) {
 	meet := func(conn net.Conn) {
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(handshakeTime))
-		stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
 		if shakeHands(conn, peer) {
 			select {
@@ -136,7 +136,7 @@ func (p *PortTCP) Punch(ctx context.Context, peer Peer) (Punched, error) {
 func (p *PortTCP) accept(ctx context.Context, wg *sync.WaitGroup, meet func(net.Conn)) {
 	listener := p.listener.(*net.TCPListener)
 	_ = listener.SetDeadline(time.Time{})
-	stop := context.AfterFunc(ctx, func() { listener.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = listener.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for {
 		conn, err := listener.Accept()

@@ -170,7 +170,7 @@ func MeetUDP(ctx context.Context, conn net.PacketConn, via netip.AddrPort, sessi
 	buf := make([]byte, 1500)
 	for {
 		if ctx.Err() != nil {
-			return self, peer, fmt.Errorf("rendezvous server %s: %w", via, noPeer(self, ctx))
+			return self, peer, fmt.Errorf("rendezvous server %s: %w", via, noPeer(ctx, self))
 		}
 		if _, err := conn.WriteTo(request, net.UDPAddrFromAddrPort(via)); err != nil && !transient(err) {
 			return self, peer, fmt.Errorf("asking rendezvous server %s: %w", via, err)
@@ -196,7 +196,7 @@ func MeetUDP(ctx context.Context, conn net.PacketConn, via netip.AddrPort, sessi
 }
 
 // noPeer tells the two ways of waiting in vain apart.
-func noPeer(self netip.AddrPort, ctx context.Context) error {
+func noPeer(ctx context.Context, self netip.AddrPort) error {
 	if self.IsValid() {
 		return fmt.Errorf("the other peer did not come: %w", context.Cause(ctx))
 	}

@@ -74,8 +74,10 @@ func Stale(before, after *schema.NAT) []Selector {
 	case before == nil:
 		return []Selector{{Reason: "forwarded so far with no translation", SourceNAT: &no, DestinationNAT: &no, Forwarded: true}}
 	case after == nil:
-		return []Selector{{Reason: "translated by the NAT that goes", SourceNAT: &yes},
-			{Reason: "let in by the NAT that goes", DestinationNAT: &yes}}
+		return []Selector{
+			{Reason: "translated by the NAT that goes", SourceNAT: &yes},
+			{Reason: "let in by the NAT that goes", DestinationNAT: &yes},
+		}
 	}
 	c := change{old: Resolve(*before), now: Resolve(*after)}
 	c.oldAddress, _ = outsideAddress(before.OutsideAddress)
@@ -133,8 +135,10 @@ func (c *change) hairpin() {
 	case c.old.Hairpin && !c.now.Hairpin:
 		c.found = append(c.found, Selector{Reason: "hairpin is off now", SourceNAT: &yes, DestinationNAT: &yes, Except: c.bound})
 	case !c.old.Hairpin && c.now.Hairpin && c.nowAddress.IsValid():
-		c.found = append(c.found, Selector{Reason: "hairpin is on now, and these ended at the router",
-			Destination: c.nowAddress, DestinationNAT: &no, Replied: &no})
+		c.found = append(c.found, Selector{
+			Reason:      "hairpin is on now, and these ended at the router",
+			Destination: c.nowAddress, DestinationNAT: &no, Replied: &no,
+		})
 	}
 }
 

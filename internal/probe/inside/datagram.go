@@ -39,7 +39,7 @@ func sendDatagrams(ctx context.Context, d Datagram) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	defer conn.Close() //nolint:errcheck // a socket that is no longer used
+	defer conn.Close()
 	var answer Answer
 	began := time.Now()
 	buf := make([]byte, 1500)
@@ -87,7 +87,7 @@ func watch(ctx context.Context, w Watch) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	defer conn.Close() //nolint:errcheck // a socket that is no longer used
+	defer conn.Close()
 	if err := conn.SetReadDeadline(time.Now().Add(w.Timeout)); err != nil {
 		return Answer{}, err
 	}

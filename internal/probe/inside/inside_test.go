@@ -114,8 +114,10 @@ func TestUDPAnswerIsOpenAndRefusalClosed(t *testing.T) {
 			_, _ = service.WriteTo(buf[:n], from)
 		}
 	}()
-	request := inside.Request{UDP: &inside.Datagram{To: "127.0.0.1", Port: service.LocalAddr().(*net.UDPAddr).Port,
-		Session: "s", Timeout: 5 * time.Second}}
+	request := inside.Request{UDP: &inside.Datagram{
+		To: "127.0.0.1", Port: service.LocalAddr().(*net.UDPAddr).Port,
+		Session: "s", Timeout: 5 * time.Second,
+	}}
 	if a, err := inside.Do(t.Context(), request); a.State != "open" || err != nil {
 		t.Errorf("with a service that answers: %+v, %v", a, err)
 	}
@@ -136,7 +138,8 @@ func TestThroughput(t *testing.T) {
 	})
 	wait.Go(func() {
 		sent, errs[1] = inside.Do(t.Context(), inside.Request{Send: &inside.Send{
-			To: "127.0.0.1", Port: port, For: 100 * time.Millisecond, Timeout: 5 * time.Second}})
+			To: "127.0.0.1", Port: port, For: 100 * time.Millisecond, Timeout: 5 * time.Second,
+		}})
 	})
 	wait.Wait()
 	if errs[0] != nil || errs[1] != nil {

@@ -56,7 +56,7 @@ func punchUDP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 	if err != nil {
 		return natprobe.Punched{}, err
 	}
-	defer conn.Close() //nolint:errcheck // a socket that is no longer used
+	defer conn.Close()
 	if via.IsValid() {
 		meeting, cancel := context.WithTimeout(ctx, meetTime)
 		defer cancel()
@@ -74,7 +74,7 @@ func punchTCP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 	if err != nil {
 		return natprobe.Punched{}, err
 	}
-	defer own.Close() //nolint:errcheck // a socket that is no longer used
+	defer own.Close()
 	if via.IsValid() {
 		meeting, cancel := context.WithTimeout(ctx, meetTime)
 		defer cancel()
@@ -82,7 +82,7 @@ func punchTCP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 		if _, peer.Remote, held, err = own.MeetTCP(meeting, via, peer.Session, peer.Name, 0); err != nil {
 			return natprobe.Punched{}, err
 		}
-		defer held.Close() //nolint:errcheck // it was only held open
+		defer held.Close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()

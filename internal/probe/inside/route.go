@@ -1,8 +1,11 @@
 package inside
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -21,6 +24,9 @@ type Way struct {
 	Type      string `json:"type"` // "unicast", "local", … or "none" where there is no route
 }
 
+// noWay is what the kernel says where there is no route, or one of type unreachable, prohibit or blackhole (ip-route(8)).
+var noWay = []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EINVAL}
+
 // route asks by netlink, as `ip route get` does. That there is no way is no error.
 func route(r Route) (Answer, error) {
 	to := net.ParseIP(r.To)
@@ -28,12 +34,10 @@ func route(r Route) (Answer, error) {
 		return Answer{}, fmt.Errorf("%q is no address", r.To)
 	}
 	routes, err := netlink.RouteGet(to)
-	switch err {
-	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL:
-		// No route, or one of type unreachable, prohibit or blackhole (ip-route(8)).
-		return Answer{Way: &Way{Type: "none"}, Note: err.Error()}, nil
-	case nil:
-	default:
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && slices.Contains(noWay, errno) {
+		return Answer{Way: &Way{Type: "none"}, Note: errno.Error()}, nil
+	}
+	if err != nil {
 		return Answer{}, fmt.Errorf("route to %s: %w", r.To, err)
 	}
 	if len(routes) == 0 {

@@ -45,13 +45,16 @@ func TestPunchByRendezvous(t *testing.T) {
 	for _, protocol := range []string{"udp", "tcp"} {
 		began := time.Now()
 		peer := func(name string, port int) inside.Request {
-			return inside.Request{Punch: &inside.Punch{Protocol: protocol, Session: "s", Name: name, Port: port,
-				Via: "127.0.0.1:3480", Timeout: 5 * time.Second}}
+			return inside.Request{Punch: &inside.Punch{
+				Protocol: protocol, Session: "s", Name: name, Port: port,
+				Via: "127.0.0.1:3480", Timeout: 5 * time.Second,
+			}}
 		}
 		var wait sync.WaitGroup
 		wait.Go(func() {
 			if _, err := inside.Do(t.Context(), inside.Request{Serve: &inside.Server{
-				Rendezvous: "127.0.0.1:3480", Session: "s", Clients: 2, Timeout: 20 * time.Second}}); err != nil {
+				Rendezvous: "127.0.0.1:3480", Session: "s", Clients: 2, Timeout: 20 * time.Second,
+			}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -36,8 +36,8 @@ func (s Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { control.Close() })() //nolint:errcheck // it wakes the reader up
-	defer control.Close()                                      //nolint:errcheck // a socket that is no longer used
+	defer context.AfterFunc(ctx, func() { control.Close() })()
+	defer control.Close()
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx) }()
 	buf := make([]byte, 500)
@@ -93,7 +93,7 @@ func done(address netip.Addr, session, name string) {
 	if err != nil {
 		return // the server's time ends by itself
 	}
-	defer conn.Close() //nolint:errcheck // a socket that is no longer used
+	defer conn.Close()
 	for range 3 {
 		_, _ = conn.Write([]byte(doneWord + session + " " + name))
 		time.Sleep(20 * time.Millisecond)
@@ -137,7 +137,7 @@ func classify(ctx context.Context, n NAT) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	defer first.Close() //nolint:errcheck // a socket that is no longer used
+	defer first.Close()
 	if err := natprobe.Await(ctx, first, server); err != nil {
 		return Answer{}, fmt.Errorf("no way to the server: %w", err)
 	}

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -32,8 +33,8 @@ func send(ctx context.Context, s Send) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	defer conn.Close()                                      //nolint:errcheck // the receiver has confirmed
-	defer context.AfterFunc(ctx, func() { conn.Close() })() //nolint:errcheck // it ends what hangs
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	var answer Answer
 	data := make([]byte, chunk)
 	for end := time.Now().Add(s.For); time.Now().Before(end); answer.Sent++ {
@@ -73,8 +74,8 @@ func receive(ctx context.Context, r Receive) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	defer listener.Close()                                      //nolint:errcheck // a socket that is no longer used
-	defer context.AfterFunc(ctx, func() { listener.Close() })() //nolint:errcheck // it ends what hangs
+	defer listener.Close()
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	conn, err := listener.Accept()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -82,14 +83,14 @@ func receive(ctx context.Context, r Receive) (Answer, error) {
 		}
 		return Answer{}, err
 	}
-	defer conn.Close()                                      //nolint:errcheck // everything is read
-	defer context.AfterFunc(ctx, func() { conn.Close() })() //nolint:errcheck // it ends what hangs
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	began, total := time.Now(), 0
 	buf := make([]byte, chunk)
 	for {
 		n, err := conn.Read(buf)
 		total += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
