@@ -11,9 +11,7 @@ import (
 	"github.com/labctl/labctl/schema/config"
 )
 
-// nft itself takes what is written for each kind of block (but flowtable, which not every kernel has).
-func TestNFTTakesIt(t *testing.T) {
-	res, diags := config.Load("lab", config.Options{Overlay: map[string][]byte{"lab/lab.hcl": []byte(`
+const everything = `
 lab "x" {}
 image "micro" { build = "micro" }
 bridge "br0" {
@@ -97,7 +95,11 @@ nftables "all" {
     }
   }
 }
-`)}})
+`
+
+// nft itself takes what is written for each kind of block (but flowtable, which not every kernel has).
+func TestNFTTakesIt(t *testing.T) {
+	res, diags := config.Load("lab", config.Options{Overlay: map[string][]byte{"lab/lab.hcl": []byte(everything)}})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
