@@ -25,8 +25,10 @@ func examples() map[string]schema.NAT {
 		n.Inside = []string{"eth1"}
 		return n
 	}
-	web := []schema.NATForward{{Name: "web", Protocol: "tcp", Port: 8080, To: "10.0.0.2", ToPort: 80},
-		{Name: "dns", Protocol: "udp", Port: 53, To: "10.0.0.3"}}
+	web := []schema.NATForward{
+		{Name: "web", Protocol: "tcp", Port: 8080, To: "10.0.0.2", ToPort: 80},
+		{Name: "dns", Protocol: "udp", Port: 53, To: "10.0.0.3"},
+	}
 	return map[string]schema.NAT{
 		"full_cone":               two(schema.NAT{Type: nat.FullCone}),
 		"address_restricted_cone": two(schema.NAT{Type: nat.AddressRestrictedCone}),
@@ -40,10 +42,14 @@ func examples() map[string]schema.NAT {
 		"range":                   two(schema.NAT{Type: nat.PortRestrictedCone, Ports: "20000-30000"}),
 		"contiguous":              two(schema.NAT{Type: nat.Symmetric, Ports: nat.Contiguous}),
 		"random_cone":             two(schema.NAT{Type: nat.FullCone, Ports: nat.Random}),
-		"symmetric_open": two(schema.NAT{Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent,
-			Ports: "20000-30000"}),
-		"one_to_one": two(schema.NAT{Type: nat.AddressRestrictedCone, Forwards: web,
-			OneToOne: []schema.OneToOne{{Outside: "192.0.2.7", Inside: "10.0.0.7"}}}),
+		"symmetric_open": two(schema.NAT{
+			Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent,
+			Ports: "20000-30000",
+		}),
+		"one_to_one": two(schema.NAT{
+			Type: nat.AddressRestrictedCone, Forwards: web,
+			OneToOne: []schema.OneToOne{{Outside: "192.0.2.7", Inside: "10.0.0.7"}},
+		}),
 		"dhcp": {Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1", "eth2"}},
 	}
 }

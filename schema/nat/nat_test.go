@@ -15,18 +15,30 @@ import (
 
 func TestResolve(t *testing.T) {
 	for _, test := range []struct{ give, want schema.NAT }{
-		{schema.NAT{}, schema.NAT{Type: nat.PortRestrictedCone, Mapping: nat.EndpointIndependent,
-			Filtering: nat.AddressAndPortDependent, Ports: nat.Preserve}},
-		{schema.NAT{Type: nat.FullCone}, schema.NAT{Type: nat.FullCone, Mapping: nat.EndpointIndependent,
-			Filtering: nat.EndpointIndependent, Ports: nat.Preserve}},
-		{schema.NAT{Type: nat.Symmetric}, schema.NAT{Type: nat.Symmetric, Mapping: nat.AddressAndPortDependent,
-			Filtering: nat.AddressAndPortDependent, Ports: nat.Random}},
-		{schema.NAT{Type: nat.Symmetric, Ports: nat.Contiguous}, schema.NAT{Type: nat.Symmetric,
-			Mapping: nat.AddressAndPortDependent, Filtering: nat.AddressAndPortDependent, Ports: nat.Contiguous}},
-		{schema.NAT{Filtering: nat.AddressDependent}, schema.NAT{Type: nat.AddressRestrictedCone,
-			Mapping: nat.EndpointIndependent, Filtering: nat.AddressDependent, Ports: nat.Preserve}},
-		{schema.NAT{Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent},
-			schema.NAT{Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent, Ports: nat.Random}},
+		{schema.NAT{}, schema.NAT{
+			Type: nat.PortRestrictedCone, Mapping: nat.EndpointIndependent,
+			Filtering: nat.AddressAndPortDependent, Ports: nat.Preserve,
+		}},
+		{schema.NAT{Type: nat.FullCone}, schema.NAT{
+			Type: nat.FullCone, Mapping: nat.EndpointIndependent,
+			Filtering: nat.EndpointIndependent, Ports: nat.Preserve,
+		}},
+		{schema.NAT{Type: nat.Symmetric}, schema.NAT{
+			Type: nat.Symmetric, Mapping: nat.AddressAndPortDependent,
+			Filtering: nat.AddressAndPortDependent, Ports: nat.Random,
+		}},
+		{schema.NAT{Type: nat.Symmetric, Ports: nat.Contiguous}, schema.NAT{
+			Type:    nat.Symmetric,
+			Mapping: nat.AddressAndPortDependent, Filtering: nat.AddressAndPortDependent, Ports: nat.Contiguous,
+		}},
+		{schema.NAT{Filtering: nat.AddressDependent}, schema.NAT{
+			Type:    nat.AddressRestrictedCone,
+			Mapping: nat.EndpointIndependent, Filtering: nat.AddressDependent, Ports: nat.Preserve,
+		}},
+		{
+			schema.NAT{Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent},
+			schema.NAT{Mapping: nat.AddressAndPortDependent, Filtering: nat.EndpointIndependent, Ports: nat.Random},
+		},
 	} {
 		got := nat.Resolve(test.give)
 		if diff := cmp.Diff(test.want, got); diff != "" {
@@ -95,8 +107,10 @@ func forwardCases() map[string]problem {
 		"forward":           {bad(func(f *schema.NATForward) {}), ""},
 		"forward of SCTP":   {bad(func(f *schema.NATForward) { f.Protocol = "sctp" }), `forward["web"].protocol`},
 		"forward of port 0": {bad(func(f *schema.NATForward) { f.Port = 0 }), `forward["web"].port`},
-		"forward to port 70000": {bad(func(f *schema.NATForward) { f.ToPort = 70000 }),
-			`forward["web"].to_port`},
+		"forward to port 70000": {
+			bad(func(f *schema.NATForward) { f.ToPort = 70000 }),
+			`forward["web"].to_port`,
+		},
 		"forward to a name": {bad(func(f *schema.NATForward) { f.To = "client" }), `forward["web"].to`},
 		"forward twice": {func(n *schema.NAT) {
 			second := forward
@@ -156,8 +170,10 @@ func generated(seed uint64) schema.NAT {
 		n.Inside = append(n.Inside, fmt.Sprintf("lan%d", i))
 	}
 	for i := range r.IntN(4) {
-		n.Forwards = append(n.Forwards, schema.NATForward{Name: pick(r, "web", `wéb "1"\`, strings.Repeat("long", 50), ""),
-			Protocol: pick(r, "tcp", "udp"), Port: 1 + i*1000, To: fmt.Sprintf("10.0.%d.%d", i, r.IntN(256)), ToPort: r.IntN(65536)})
+		n.Forwards = append(n.Forwards, schema.NATForward{
+			Name:     pick(r, "web", `wéb "1"\`, strings.Repeat("long", 50), ""),
+			Protocol: pick(r, "tcp", "udp"), Port: 1 + i*1000, To: fmt.Sprintf("10.0.%d.%d", i, r.IntN(256)), ToPort: r.IntN(65536),
+		})
 	}
 	for i := range r.IntN(3) {
 		n.OneToOne = append(n.OneToOne, schema.OneToOne{Outside: fmt.Sprintf("192.0.2.%d", 2+i), Inside: fmt.Sprintf("10.0.9.%d", i)})

@@ -14,28 +14,50 @@ import (
 func flows() map[string]nat.Flow {
 	at := netip.MustParseAddrPort
 	return map[string]nat.Flow{
-		"out udp": {Protocol: 17, Source: at("10.0.0.2:5000"), Destination: at("198.51.100.9:53"),
-			ReplyDestination: at("192.0.2.1:5000"), SourceNAT: true, Replied: true},
-		"out tcp": {Protocol: 6, Source: at("10.0.0.2:5001"), Destination: at("198.51.100.9:8080"),
-			ReplyDestination: at("192.0.2.1:5001"), SourceNAT: true, Replied: true},
-		"in answered": {Protocol: 17, Source: at("198.51.100.7:4000"), Destination: at("192.0.2.1:5000"),
-			ReplyDestination: at("198.51.100.7:4000"), DestinationNAT: true, Replied: true},
-		"in unanswered": {Protocol: 17, Source: at("198.51.100.8:4000"), Destination: at("192.0.2.1:5000"),
-			ReplyDestination: at("198.51.100.8:4000"), DestinationNAT: true},
-		"forward web": {Protocol: 6, Source: at("198.51.100.9:40000"), Destination: at("192.0.2.1:8080"),
-			ReplyDestination: at("198.51.100.9:40000"), DestinationNAT: true, Replied: true},
-		"hairpin": {Protocol: 17, Source: at("10.0.0.3:6000"), Destination: at("192.0.2.1:5000"),
-			ReplyDestination: at("192.0.2.1:6000"), SourceNAT: true, DestinationNAT: true, Replied: true},
-		"probe of the router": {Protocol: 17, Source: at("10.0.0.3:6001"), Destination: at("192.0.2.1:5000"),
-			ReplyDestination: at("10.0.0.3:6001")},
-		"bound out": {Protocol: 17, Source: at("10.0.0.7:5000"), Destination: at("198.51.100.9:53"),
-			ReplyDestination: at("192.0.2.7:5000"), SourceNAT: true, Replied: true},
-		"bound in": {Protocol: 17, Source: at("198.51.100.9:53"), Destination: at("192.0.2.7:7"),
-			ReplyDestination: at("198.51.100.9:53"), DestinationNAT: true},
-		"router": {Protocol: 17, Source: at("192.0.2.1:123"), Destination: at("198.51.100.9:123"),
-			ReplyDestination: at("192.0.2.1:123"), Replied: true},
-		"plain": {Protocol: 6, Source: at("10.0.0.2:5002"), Destination: at("198.51.100.9:80"),
-			ReplyDestination: at("10.0.0.2:5002"), Replied: true},
+		"out udp": {
+			Protocol: 17, Source: at("10.0.0.2:5000"), Destination: at("198.51.100.9:53"),
+			ReplyDestination: at("192.0.2.1:5000"), SourceNAT: true, Replied: true,
+		},
+		"out tcp": {
+			Protocol: 6, Source: at("10.0.0.2:5001"), Destination: at("198.51.100.9:8080"),
+			ReplyDestination: at("192.0.2.1:5001"), SourceNAT: true, Replied: true,
+		},
+		"in answered": {
+			Protocol: 17, Source: at("198.51.100.7:4000"), Destination: at("192.0.2.1:5000"),
+			ReplyDestination: at("198.51.100.7:4000"), DestinationNAT: true, Replied: true,
+		},
+		"in unanswered": {
+			Protocol: 17, Source: at("198.51.100.8:4000"), Destination: at("192.0.2.1:5000"),
+			ReplyDestination: at("198.51.100.8:4000"), DestinationNAT: true,
+		},
+		"forward web": {
+			Protocol: 6, Source: at("198.51.100.9:40000"), Destination: at("192.0.2.1:8080"),
+			ReplyDestination: at("198.51.100.9:40000"), DestinationNAT: true, Replied: true,
+		},
+		"hairpin": {
+			Protocol: 17, Source: at("10.0.0.3:6000"), Destination: at("192.0.2.1:5000"),
+			ReplyDestination: at("192.0.2.1:6000"), SourceNAT: true, DestinationNAT: true, Replied: true,
+		},
+		"probe of the router": {
+			Protocol: 17, Source: at("10.0.0.3:6001"), Destination: at("192.0.2.1:5000"),
+			ReplyDestination: at("10.0.0.3:6001"),
+		},
+		"bound out": {
+			Protocol: 17, Source: at("10.0.0.7:5000"), Destination: at("198.51.100.9:53"),
+			ReplyDestination: at("192.0.2.7:5000"), SourceNAT: true, Replied: true,
+		},
+		"bound in": {
+			Protocol: 17, Source: at("198.51.100.9:53"), Destination: at("192.0.2.7:7"),
+			ReplyDestination: at("198.51.100.9:53"), DestinationNAT: true,
+		},
+		"router": {
+			Protocol: 17, Source: at("192.0.2.1:123"), Destination: at("198.51.100.9:123"),
+			ReplyDestination: at("192.0.2.1:123"), Replied: true,
+		},
+		"plain": {
+			Protocol: 6, Source: at("10.0.0.2:5002"), Destination: at("198.51.100.9:80"),
+			ReplyDestination: at("10.0.0.2:5002"), Replied: true,
+		},
 	}
 }
 
@@ -45,10 +67,12 @@ type staleCase struct {
 }
 
 func staleCases() map[string]staleCase {
-	base := schema.NAT{Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, OutsideAddress: "192.0.2.1/24",
+	base := schema.NAT{
+		Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, OutsideAddress: "192.0.2.1/24",
 		Hairpin:  true,
 		Forwards: []schema.NATForward{{Name: "web", Protocol: "tcp", Port: 8080, To: "10.0.0.2"}},
-		OneToOne: []schema.OneToOne{{Outside: "192.0.2.7", Inside: "10.0.0.7"}}}
+		OneToOne: []schema.OneToOne{{Outside: "192.0.2.7", Inside: "10.0.0.7"}},
+	}
 	with := func(change func(n *schema.NAT)) *schema.NAT {
 		n := base
 		n.Forwards, n.OneToOne = slices.Clone(base.Forwards), slices.Clone(base.OneToOne)
@@ -79,10 +103,14 @@ func staleCases() map[string]staleCase {
 		"binding comes": {with(same), with(func(n *schema.NAT) {
 			n.OneToOne = append(n.OneToOne, schema.OneToOne{Outside: "192.0.2.8", Inside: "10.0.0.2"})
 		}), "out tcp, out udp, plain"},
-		"address": {with(same), with(func(n *schema.NAT) { n.OutsideAddress = "192.0.2.5/24" }),
-			"forward web, hairpin, in answered, in unanswered, out tcp, out udp"},
-		"forward of a router with DHCP": {with(func(n *schema.NAT) { n.Hairpin, n.OutsideAddress = false, "" }),
-			with(func(n *schema.NAT) { n.Hairpin, n.OutsideAddress, n.Forwards = false, "", nil }), "forward web"},
+		"address": {
+			with(same), with(func(n *schema.NAT) { n.OutsideAddress = "192.0.2.5/24" }),
+			"forward web, hairpin, in answered, in unanswered, out tcp, out udp",
+		},
+		"forward of a router with DHCP": {
+			with(func(n *schema.NAT) { n.Hairpin, n.OutsideAddress = false, "" }),
+			with(func(n *schema.NAT) { n.Hairpin, n.OutsideAddress, n.Forwards = false, "", nil }), "forward web",
+		},
 	}
 }
 
