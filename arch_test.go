@@ -54,6 +54,7 @@ var rooms = []room{
 	},
 	{"provider/netplan", []string{"provider", "schema", "internal/host", "provider/netplan"}, "a provider knows one live system, and no other provider"},
 	{"provider/nftables", []string{"provider", "schema", "internal/host", "internal/nft", "provider/nftables"}, "a provider knows one live system, and no other provider"},
+	{"provider/sysctl", []string{"provider", "schema", "internal/host"}, "a provider knows one live system, and no other provider"},
 	{"provider/guest", []string{"provider", "schema", "internal/host", "internal/helper", "internal/nft", "provider/guest"}, "a provider knows one live system, and no other provider"},
 	{"provider/image", []string{"provider", "schema", "internal/host", "provider/image"}, "a provider knows one live system, and no other provider"},
 	{"provider/memory", []string{"provider", "schema"}, "the fake does no input or output"},

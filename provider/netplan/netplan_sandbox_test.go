@@ -138,13 +138,14 @@ func TestBridgesComeChangeAndGo(t *testing.T) {
 
 	full := bridge("br0", "192.168.111.1/24", "10.9.0.1/16")
 	full.Body = &schema.Bridge{
-		Name: "br0", Addresses: []string{"192.168.111.1/24", "10.9.0.1/16"}, MTU: 1400, MAC: "52:54:00:00:00:01",
+		Name: "br0", Addresses: []string{"192.168.111.1/24", "10.9.0.1/16", "fd00:2::1/64"}, MTU: 1400, MAC: "52:54:00:00:00:01",
 		STP: new(true), ForwardDelay: new(4.0), HelloTime: new(1.5), MaxAge: new(8.0), AgeingTime: new(60.0), Priority: new(4096),
 		Nameservers: []string{"192.168.111.1"}, Search: []string{"lab.test"}, LinkLocal: []string{}, AcceptRA: new(false),
 		Optional: true,
 		Routes: []schema.Route{
 			{To: "10.50.0.0/16", Via: "192.168.111.101", Metric: 7}, {To: "10.51.0.0/16"},
-			{To: "default", Via: "192.168.111.102", Table: 77, OnLink: true},
+			{To: "default", Via: "192.168.111.102", Table: 77, OnLink: true}, {To: "10.52.0.0/16", Type: "unreachable"},
+			{To: "default6", Via: "fd00:2::9"}, {To: "fd00:9::/64", Via: "fd00:2::9", Source: "fd00:2::1", Metric: 9}, {To: "fd00:8::/64"},
 		},
 	}
 	t.Logf("change in place: %v", converge(t, p, full, br1))

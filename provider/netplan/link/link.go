@@ -1,3 +1,5 @@
+// Package link is the kernel's side of a bridge: what it has of links, addresses and routes, compared with a declaration
+// attribute by attribute, and the changes that networkd leaves to somebody else.
 package link
 
 import (
@@ -50,6 +52,7 @@ type Address struct {
 	Prefix    string // canonical, with prefix length
 	Dynamic   bool   // by DHCP or router advertisement, with a lifetime
 	LinkLocal bool
+	Tentative bool // IPv6: not proved to be the only one yet (RFC 4862 5.4), which takes a carrier
 }
 
 // BridgeState is a bridge's own settings; times are in seconds.
@@ -153,10 +156,11 @@ type ipLink struct {
 		Port     json.RawMessage `json:"info_slave_data"`
 	} `json:"linkinfo"`
 	Addresses []struct {
-		Local   string `json:"local"`
-		Bits    int    `json:"prefixlen"`
-		Scope   string `json:"scope"`
-		Dynamic bool   `json:"dynamic"`
+		Local     string `json:"local"`
+		Bits      int    `json:"prefixlen"`
+		Scope     string `json:"scope"`
+		Dynamic   bool   `json:"dynamic"`
+		Tentative bool   `json:"tentative"`
 	} `json:"addr_info"`
 }
 
@@ -233,6 +237,7 @@ func (l *ipLink) link() (*Link, error) {
 	for _, a := range l.Addresses {
 		link.Addresses = append(link.Addresses, Address{
 			Prefix: CanonicalPrefix(fmt.Sprintf("%s/%d", a.Local, a.Bits)), Dynamic: a.Dynamic, LinkLocal: a.Scope == "link",
+			Tentative: a.Tentative,
 		})
 	}
 	return link, nil
@@ -255,8 +260,15 @@ func (r *ipRoute) route() Route {
 	if route.Table == mainTable {
 		route.Table = 0
 	}
-	if route.Type == "unicast" {
+	switch r.Type { // numbers of rtnetlink(7), which is what -N makes of names
+	case "1", "unicast":
 		route.Type = ""
+	case "6":
+		route.Type = "blackhole"
+	case "7":
+		route.Type = "unreachable"
+	case "8":
+		route.Type = "prohibit"
 	}
 	return route
 }

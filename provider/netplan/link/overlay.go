@@ -29,7 +29,7 @@ func Overlay(b, want *schema.Bridge, view *View) {
 		b.MAC = link.MAC
 	}
 	b.Addresses = addressesOf(link, slices.Concat(b.Addresses, want.Addresses))
-	b.Routes = routesOf(view, b.Name, slices.Concat(b.Routes, want.Routes))
+	b.Routes = append(routesOf(view, b.Name, slices.Concat(b.Routes, want.Routes)), waiting(link, b.Routes)...)
 	var members []string
 	for _, name := range Distinct(slices.Concat(b.Interfaces, want.Interfaces)) {
 		if port := view.Links[name]; port != nil && port.Master == b.Name {
@@ -124,6 +124,22 @@ func routesOf(view *View, bridge string, declared []schema.Route) []schema.Route
 			cmp.Compare(a.Via, b.Via))
 	})
 	return slices.CompactFunc(routes, func(a, b schema.Route) bool { return a == b })
+}
+
+// waiting are the routes of a file that the kernel cannot take yet: their source is an address that is still tentative, as
+// it stays on a bridge without a carrier. networkd adds them as soon as a port is up.
+func waiting(link *Link, filed []schema.Route) []schema.Route {
+	var routes []schema.Route
+	for _, r := range filed {
+		source := func(a Address) bool {
+			prefix, err := netip.ParsePrefix(a.Prefix)
+			return err == nil && a.Tentative && prefix.Addr().String() == NormalRoute(r).Source
+		}
+		if r.Source != "" && slices.ContainsFunc(link.Addresses, source) {
+			routes = append(routes, NormalRoute(r))
+		}
+	}
+	return routes
 }
 
 // ipv6Metric is the metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER).

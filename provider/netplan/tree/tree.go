@@ -1,3 +1,5 @@
+// Package tree is netplan's side of a bridge: all YAML files of a host as netplan merges them, the stanza of a bridge and its
+// mark, and the text of a lab's own file.
 package tree
 
 import (
