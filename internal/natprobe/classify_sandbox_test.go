@@ -15,7 +15,7 @@ import (
 	"github.com/labctl/labctl/schema/nat"
 )
 
-var quick = natprobe.Timing{Interval: 60 * time.Millisecond, Tries: 3}
+var quick = natprobe.Timing{Interval: 80 * time.Millisecond, Tries: 4}
 
 func classify(t *testing.T, w *world, s *site) natprobe.Behaviour {
 	t.Helper()
