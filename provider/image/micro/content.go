@@ -23,6 +23,7 @@ var programs = [...]program{
 var tools = [...]program{
 	{"mke2fs", "e2fsprogs", true},
 	{"qemu-img", "qemu-utils", true},
+	{"zstd", "zstd", true},
 }
 
 // programDirs are where programs are looked for.

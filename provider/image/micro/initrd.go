@@ -1,6 +1,8 @@
 package micro
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -15,7 +17,7 @@ import (
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
-	"github.com/klauspost/compress/zstd"
+	"github.com/labctl/labctl/internal/host"
 )
 
 // rootFiles are the files of the guest that labctl writes itself. Executable are those that begin with #!.
@@ -88,29 +90,20 @@ func (a *archive) link(name, target string) error {
 }
 
 // writeInitrd writes the compressed initramfs to a file.
-func writeInitrd(path string, in Inputs, applets []string) (err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+func writeInitrd(ctx context.Context, h host.Host, path string, in Inputs) error {
+	applets, err := appletsOf(ctx, h, in)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	// The kernel's decoder takes windows up to 8 MiB (and at most 128 MiB of memory in all); it checks no content checksum.
-	packed, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(8<<20),
-		zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(1))
+	var plain bytes.Buffer
+	if err := writeArchive(&plain, in, applets); err != nil {
+		return err
+	}
+	packed, err := squeeze(ctx, h, plain.Bytes(), "-19")
 	if err != nil {
 		return err
 	}
-	if err := writeArchive(packed, in, applets); err != nil {
-		return err
-	}
-	if err := packed.Close(); err != nil {
-		return err
-	}
-	return f.Sync()
+	return os.WriteFile(path, packed, 0o644)
 }
 
 func writeArchive(w io.Writer, in Inputs, applets []string) error {

@@ -11,6 +11,7 @@ package micro
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,11 +19,12 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"golang.org/x/sync/errgroup"
 )
 
-// Cmdline is the kernel command line that the image is made for. `quiet` keeps the serial port, which is slow, out of the
+// Cmdline is the kernel command line that the image is made for. It keeps the serial port, which is slow, out of the
 // way of booting.
-const Cmdline = "console=ttyS0 quiet"
+const Cmdline = "console=ttyS0 loglevel=3"
 
 // DiskSize is the size in bytes of the image's disk. It is sparse.
 const DiskSize = 64 << 20
@@ -45,24 +47,13 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) (Inputs, err
 	if err != nil {
 		return Inputs{}, err
 	}
-	if err := provider.Step(ctx, "pack kernel"); err != nil {
+	if err := provider.Step(ctx, "pack kernel and initrd"); err != nil {
 		return Inputs{}, err
 	}
-	kernel, err := os.ReadFile(in.kernel.Path)
-	if err != nil {
-		return Inputs{}, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kernel"), kernel, 0o644); err != nil {
-		return Inputs{}, err
-	}
-	if err := provider.Step(ctx, "pack initrd"); err != nil {
-		return Inputs{}, err
-	}
-	applets, err := appletsOf(ctx, h, in)
-	if err != nil {
-		return Inputs{}, err
-	}
-	if err := writeInitrd(filepath.Join(dir, "initrd"), in, applets); err != nil {
+	packing, packingCtx := errgroup.WithContext(ctx)
+	packing.Go(func() error { return writeKernel(packingCtx, h, filepath.Join(dir, "kernel"), in) })
+	packing.Go(func() error { return writeInitrd(packingCtx, h, filepath.Join(dir, "initrd"), in) })
+	if err := packing.Wait(); err != nil {
 		return Inputs{}, err
 	}
 	if o.NoDisk {
@@ -72,6 +63,22 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) (Inputs, err
 		return Inputs{}, err
 	}
 	return in, makeDisk(ctx, h, filepath.Join(dir, "disk.qcow2"))
+}
+
+// writeKernel writes the kernel, packed where it can be.
+func writeKernel(ctx context.Context, h host.Host, path string, in Inputs) error {
+	bzImage, err := os.ReadFile(in.kernel.Path)
+	if err != nil {
+		return err
+	}
+	packed, err := packKernel(ctx, h, bzImage)
+	if errors.Is(err, errNoPVH) {
+		packed, err = bzImage, nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", in.kernel.Path, err)
+	}
+	return os.WriteFile(path, packed, 0o644)
 }
 
 // makeDisk makes the small disk: an ext4 with a journal, since guests are switched off hard.

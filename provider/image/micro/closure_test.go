@@ -1,0 +1,205 @@
+package micro
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cavaliergopher/cpio"
+	"github.com/labctl/labctl/internal/host"
+)
+
+func TestClosureOfPrograms(t *testing.T) {
+	files, err := closure("", []string{"/bin/sh"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, filepath.Base(file))
+	}
+	if !slices.Contains(names, "libc.so.6") || !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ld-") }) {
+		t.Errorf("what /bin/sh needs: %v", files)
+	}
+}
+
+func TestClosureNamesTheMissingLibrary(t *testing.T) {
+	root := t.TempDir()
+	shell, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "sh"), shell, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := closure(root, []string{"/sh"}); err == nil || !strings.Contains(err.Error(), "libc.so.6 is not on this machine") {
+		t.Errorf("with no library: %v", err)
+	}
+}
+
+// A program that was linked against a library starts with the stand-in in its place; what is left out says so and ends the
+// program.
+func TestStandIn(t *testing.T) {
+	dir := t.TempDir()
+	path, script := filepath.Join(dir, "libssl.so.3"), filepath.Join(dir, "map")
+	if err := os.WriteFile(script, []byte("OPENSSL_3.0.0 { global: *; };"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	real := compile(t, "int SSL_CTX_new(void) { return 5; } int SSL_connect(void) { return 6; }",
+		"-shared", "-fPIC", "-Wl,-soname,libssl.so.3", "-Wl,--version-script="+script)
+	program := compile(t, `
+		#include <stdio.h>
+		int SSL_CTX_new(void), SSL_connect(void);
+		int main(void) { printf("%d\n", SSL_CTX_new()); fflush(stdout); return SSL_connect(); }`, real, "-Wl,-z,now", "-Wl,-rpath,"+dir)
+	made, err := standIns("", []string{program, "/etc/passwd"})
+	if err != nil || len(made) != 1 {
+		t.Fatalf("%d stand-ins, %v", len(made), err)
+	}
+	if err := os.WriteFile(path, made["libssl.so.3"], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := (host.Local{}).Run(t.Context(), host.Cmd(program))
+	failed, ok := errors.AsType[*host.CommandError](err)
+	if !ok || failed.Exit != 127 || failed.Stderr != "labctl: TLS is left out of the micro image (SSL_connect)\n" || string(out.Stdout) != "1\n" {
+		t.Errorf("printed %q: %v", out.Stdout, err)
+	}
+}
+
+func TestModuleClosure(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"modules.dep": "kernel/net/nf_tables.ko: kernel/net/nfnetlink.ko kernel/lib/libcrc32c.ko\nkernel/net/nfnetlink.ko:\n" +
+			"kernel/lib/libcrc32c.ko:\nkernel/net/nft_ct.ko.xz: kernel/net/nf_tables.ko kernel/net/nfnetlink.ko\nkernel/net/other.ko:\n",
+		"modules.builtin": "kernel/fs/ext4/ext4.ko\n",
+		"modules.alias":   "# aliases\nalias nft-expr-ct nft_ct\nalias foreign other\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, err := readModules(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := set.closure([]string{"kernel/net/nft_*", "kernel/fs/ext4/ext4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"kernel/net/nf_tables.ko", "kernel/net/nfnetlink.ko", "kernel/net/nft_ct.ko.xz"}; !slices.Equal(files, want) {
+		t.Errorf("modules %q, want %q", files, want)
+	}
+	text, err := set.linesOf("modules.alias", files, func(line string) string { return strings.Fields(line)[2] })
+	if err != nil || text != "# aliases\nalias nft-expr-ct nft_ct\n" {
+		t.Errorf("aliases %q, %v", text, err)
+	}
+}
+
+func TestStripModule(t *testing.T) {
+	object := compile(t, "extern int other; int f(void) { return other; }", "-c", "-g")
+	data, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stripped, err := stripModule(append(bytes.Clone(data), "signature~Module signature appended~\n"...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stripped) >= len(data) || bytes.Contains(stripped, []byte("Module signature")) {
+		t.Errorf("%d bytes of %d", len(stripped), len(data))
+	}
+	before, _ := elf.NewFile(bytes.NewReader(data))
+	after, err := elf.NewFile(bytes.NewReader(stripped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Section(".comment") != nil {
+		t.Errorf(".comment is still there")
+	}
+	for i, section := range after.Sections {
+		if section.Type == elf.SHT_NULL || section.Type == elf.SHT_NOBITS {
+			continue
+		}
+		was, _ := before.Sections[i].Data()
+		is, err := section.Data()
+		if err != nil || !bytes.Equal(was, is) || section.Link != before.Sections[i].Link {
+			t.Errorf("section %d %s is not what it was: %v", i, section.Name, err)
+		}
+	}
+}
+
+func TestArchive(t *testing.T) {
+	var out bytes.Buffer
+	a := &archive{w: cpio.NewWriter(&out), dirs: map[string]bool{}}
+	if err := errors.Join(a.file("/usr/bin/tool", 0o755, []byte("#!")), a.link("/usr/bin/alias", "tool"), addOwn(a, Inputs{}), a.w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]cpio.FileMode{}
+	for r := cpio.NewReader(&out); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := modes[header.Name]; twice {
+			t.Errorf("%s is there twice", header.Name)
+		}
+		if parent := filepath.Dir(header.Name); parent != "." && modes[parent]&cpio.TypeDir == 0 {
+			t.Errorf("%s comes before its folder", header.Name)
+		}
+		modes[header.Name] = header.Mode
+	}
+	for name, want := range map[string]cpio.FileMode{
+		"usr/bin": cpio.TypeDir | 0o755, "usr/bin/tool": cpio.TypeReg | 0o755, "usr/bin/alias": cpio.TypeSymlink | 0o777,
+		"init": cpio.TypeReg | 0o755, "etc/inittab": cpio.TypeReg | 0o644,
+	} {
+		if modes[name] != want {
+			t.Errorf("%s has mode %o, want %o", name, modes[name], want)
+		}
+	}
+}
+
+func TestNewestKernel(t *testing.T) {
+	boot, modules := t.TempDir(), t.TempDir()
+	for _, release := range []string{"6.1.0-9-amd64", "6.1.0-9-cloud-amd64", "6.1.0-10-cloud-amd64", "6.12.0-1-amd64", "6.1.0-11-cloud-amd64"} {
+		if err := os.WriteFile(filepath.Join(boot, "vmlinuz-"+release), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if release == "6.1.0-11-cloud-amd64" {
+			continue // its modules are not there
+		}
+		if err := os.MkdirAll(filepath.Join(modules, release), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(modules, release, "modules.dep"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release, path, err := newestKernel(Options{Boot: boot, Modules: modules})
+	if err != nil || release != "6.1.0-10-cloud-amd64" || path != filepath.Join(boot, "vmlinuz-"+release) {
+		t.Errorf("%s at %s, %v", release, path, err)
+	}
+	if _, _, err := newestKernel(Options{Boot: t.TempDir(), Modules: modules}); err == nil || !strings.Contains(err.Error(), "kernel") {
+		t.Errorf("with no kernel: %v", err)
+	}
+}
+
+func TestMissingNamesThePackages(t *testing.T) {
+	var said []string
+	for _, err := range Missing(Options{Root: t.TempDir(), Boot: t.TempDir()}) {
+		said = append(said, err.Error())
+	}
+	text := strings.Join(said, "\n")
+	for _, name := range []string{"busybox", "qemu-ga", "nft", "conntrack", "ncat", "ip", "mke2fs", "zstd", "vmlinuz"} {
+		if !strings.Contains(text, name+" is not on this machine") && !strings.Contains(text, name) {
+			t.Errorf("%s is not said to be missing:\n%s", name, text)
+		}
+	}
+}
