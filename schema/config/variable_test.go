@@ -207,3 +207,18 @@ output "o" { value = host.h2.ssh }
 		t.Errorf("resources (-want +got):\n%s", d)
 	}
 }
+
+// In JSON too a host stands with a label or without.
+func TestHostsInJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"sysctl": {"net.core.somaxconn": 7}}`:          "host.sysctl",
+		`{"h1": {"sysctl": {"net.core.somaxconn": 7}}}`:   "host.h1.sysctl",
+		`[{"h1": {"sysctl": {"net.core.somaxconn": 7}}}]`: "host.h1.sysctl",
+	} {
+		overlay := map[string][]byte{"lab/lab.hcl.json": []byte(`{"lab": {"x": {}}, "host": ` + text + `}`)}
+		lab := load(t, "lab", Options{Overlay: overlay}).Lab
+		if got := body[schema.Sysctl](t, lab, want).Values["net.core.somaxconn"]; got != "7" {
+			t.Errorf("%s: the setting is %q", text, got)
+		}
+	}
+}

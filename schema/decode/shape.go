@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/dynblock"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/table"
@@ -146,6 +147,11 @@ func (r *Reader) dynamic(parent *table.Block, block *hclsyntax.Block) hcl.Diagno
 func (r *Reader) other(s *Shape, body hcl.Body) hcl.Diagnostics {
 	schema := *r.Schema(s.Def)
 	schema.Blocks = append(slices.Clone(schema.Blocks), hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"type"}})
+	for i := range s.Def.Blocks {
+		if def := &s.Def.Blocks[i]; def.LabelOptional && unlabelled(body, def) {
+			schema.Blocks[i].LabelNames = nil
+		}
+	}
 	content, rest, diags := body.PartialContent(&schema)
 	diag.Coded(diag.WrongLabels, diags)
 	if content == nil {
@@ -184,6 +190,28 @@ func (r *Reader) other(s *Shape, body hcl.Body) hcl.Diagnostics {
 		s.Blocks = append(s.Blocks, child)
 	}
 	return diags
+}
+
+// unlabelled reports whether a block that may go without its label does so in JSON: its object has arguments, and not
+// further objects by label.
+func unlabelled(body hcl.Body, def *table.Block) bool {
+	content, _, _ := body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: def.Kind}}})
+	attr := content.Attributes[def.Kind]
+	if attr == nil {
+		return false
+	}
+	expr := attr.Expr
+	if list, diags := hcl.ExprList(expr); !diags.HasErrors() && len(list) > 0 {
+		expr = list[0]
+	}
+	pairs, diags := hcl.ExprMap(expr)
+	for _, pair := range pairs {
+		key, keyDiags := pair.Key.Value(nil)
+		if keyDiags.HasErrors() || key.Type() != cty.String || def.Attr(key.AsString()) != nil {
+			return true
+		}
+	}
+	return !diags.HasErrors() && len(pairs) == 0
 }
 
 // Expand is s with its dynamic blocks carried out.
