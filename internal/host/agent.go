@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,12 @@ func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
 		script := append([]string{"sh", "-c", `cd "$0" && exec "$@"`, c.Dir}, c.Args...)
 		c = Command{Args: script, Stdin: c.Stdin, Env: c.Env}
 	}
+	if len(c.Stdin) > maxInput {
+		var err error
+		if c, err = a.inputFromFile(ctx, c); err != nil {
+			return Output{}, err
+		}
+	}
 	args := c.Args
 	if len(c.Env) > 0 { // the agent's own `env` would take the place of the guest's environment
 		args = append(append([]string{"env"}, c.Env...), args...)
@@ -144,8 +151,23 @@ func (a Agent) wait(ctx context.Context, args []string, pid int64) (Output, erro
 	}
 }
 
-// chunk is how much of a file is carried in one request: base64 in JSON of it stays below the 4 MB that libvirt takes.
-const chunk = 2 << 20
+// A request of 256 KiB or more never arrives: libvirt 9.0 with QEMU 7.2 then waits for ever, and the agent is lost to it until
+// the machine restarts (seen; answers may be megabytes long). Small requests are also the fastest.
+const (
+	writeChunk = 32 << 10
+	readChunk  = 1 << 20
+	maxInput   = 96 << 10 // bytes of standard input that are sent along with a command
+)
+
+// inputFromFile is the command with its standard input in a file, which is gone once it is open.
+func (a Agent) inputFromFile(ctx context.Context, c Command) (Command, error) {
+	name := "/run/labctl/input-" + rand.Text()
+	if err := a.WriteFile(ctx, name, c.Stdin, 0o600); err != nil {
+		return Command{}, err
+	}
+	const script = `exec 3<"$0" && rm -f "$0" && exec "$@" <&3 3<&-`
+	return Command{Args: append([]string{"sh", "-c", script, name}, c.Args...), Env: c.Env}, nil
+}
 
 // open opens a file in the guest; close it with shut.
 func (a Agent) open(ctx context.Context, name, mode string) (handle int64, err error) {
@@ -173,7 +195,7 @@ func (a Agent) ReadFile(ctx context.Context, name string) (data []byte, err erro
 			Data []byte `json:"buf-b64"`
 			EOF  bool   `json:"eof"`
 		}
-		if err := a.call(ctx, "guest-file-read", map[string]int64{"handle": handle, "count": chunk}, &part); err != nil {
+		if err := a.call(ctx, "guest-file-read", map[string]int64{"handle": handle, "count": readChunk}, &part); err != nil {
 			return nil, err
 		}
 		data = append(data, part.Data...)
@@ -183,33 +205,35 @@ func (a Agent) ReadFile(ctx context.Context, name string) (data []byte, err erro
 	}
 }
 
-// WriteFile implements Host. The agent can only write in place, so the file is written beside its name and moved.
+// WriteFile implements Host. The agent can only write in place, so the file is written beside its name, where nobody else
+// can read it, and moved.
 func (a Agent) WriteFile(ctx context.Context, name string, data []byte, mode fs.FileMode) error {
 	temporary := path.Join(path.Dir(name), "."+path.Base(name)+".labctl")
-	handle, err := a.open(ctx, temporary, "w")
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := a.Run(ctx, Cmd("mkdir", "-p", path.Dir(name))); err != nil {
-			return err
-		}
-		handle, err = a.open(ctx, temporary, "w")
+	const prepare = `mkdir -p "$1" && umask 077 && : >"$2"`
+	if _, err := a.Run(ctx, Cmd("sh", "-c", prepare, "sh", path.Dir(name), temporary)); err != nil {
+		return err
 	}
+	handle, err := a.open(ctx, temporary, "w")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(a.writeAll(ctx, handle, data), a.shut(ctx, handle))
-	if err != nil {
+	if err := a.writeAll(ctx, handle, data); err != nil {
+		_ = a.shut(ctx, handle) // what went wrong first counts
+		return err
+	}
+	if err := a.shut(ctx, handle); err != nil {
 		return err
 	}
 	bits := strconv.FormatUint(uint64(mode.Perm()), 8)
 	// sync(1) of BusyBox and of old coreutils takes no file.
-	const script = `chmod "$1" "$2" && { sync "$2" 2>/dev/null || sync; } && mv -f "$2" "$3"`
-	_, err = a.Run(ctx, Cmd("sh", "-c", script, "sh", bits, temporary, name))
+	const finish = `chmod "$1" "$2" && { sync "$2" 2>/dev/null || sync; } && mv -f "$2" "$3"`
+	_, err = a.Run(ctx, Cmd("sh", "-c", finish, "sh", bits, temporary, name))
 	return err
 }
 
 func (a Agent) writeAll(ctx context.Context, handle int64, data []byte) error {
 	for len(data) > 0 {
-		part := data[:min(chunk, len(data))]
+		part := data[:min(writeChunk, len(data))]
 		var wrote struct {
 			Count int `json:"count"`
 		}

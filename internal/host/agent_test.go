@@ -124,8 +124,53 @@ func TestAgentFiles(t *testing.T) {
 			t.Errorf("%s is not in\n%s", part, all)
 		}
 	}
-	short := replies{"guest-file-open": {`{"return":5}`}, "guest-file-close": {`{"return":{}}`}, "guest-file-write": {`{"return":{"count":0}}`}}
+	short := replies{
+		"guest-exec": {`{"return":{"pid":7}}`}, "guest-exec-status": {`{"return":{"exited":true,"exitcode":0}}`},
+		"guest-file-open": {`{"return":5}`}, "guest-file-close": {`{"return":{}}`}, "guest-file-write": {`{"return":{"count":0}}`}}
 	if err := (host.Agent{Command: short.command(&asked)}).WriteFile(t.Context(), "/x", []byte("1"), 0o644); err == nil {
 		t.Error("a write of nothing passed")
+	}
+}
+
+func TestAgentNeverSendsMoreThanArrives(t *testing.T) {
+	const limit = 200 << 10
+	var asked []string
+	r := replies{
+		"guest-file-open": {`{"return":5}`}, "guest-file-close": {`{"return":{}}`},
+		"guest-exec": {`{"return":{"pid":7}}`}, "guest-exec-status": {`{"return":{"exited":true,"exitcode":0}}`},
+	}
+	command := r.command(&asked)
+	written := 0
+	agent := host.Agent{Command: func(ctx context.Context, request []byte) ([]byte, error) {
+		var c struct {
+			Execute   string `json:"execute"`
+			Arguments struct {
+				Data []byte `json:"buf-b64"`
+			} `json:"arguments"`
+		}
+		if err := json.Unmarshal(request, &c); err != nil {
+			return nil, err
+		}
+		if c.Execute == "guest-file-write" {
+			written += len(c.Arguments.Data)
+			asked = append(asked, string(request))
+			return fmt.Appendf(nil, `{"return":{"count":%d}}`, len(c.Arguments.Data)), nil
+		}
+		return command(ctx, request)
+	}}
+	input := make([]byte, 1<<20)
+	if _, err := agent.Run(t.Context(), host.Command{Args: []string{"prog", "x"}, Stdin: input}); err != nil {
+		t.Fatal(err)
+	}
+	if written != len(input) {
+		t.Errorf("%d bytes of %d were written", written, len(input))
+	}
+	for _, request := range asked {
+		if len(request) > limit {
+			t.Errorf("a request is %d bytes long", len(request))
+		}
+	}
+	if last := asked[len(asked)-2]; !strings.Contains(last, `"prog","x"`) || strings.Contains(last, "input-data") {
+		t.Errorf("the command was %s", last)
 	}
 }

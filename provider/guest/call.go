@@ -25,27 +25,23 @@ func (p *Provider) agent(domain string) host.Agent {
 	}}
 }
 
-func (p *Provider) snapshotWithin(
+// snapshot asks the helper what is there, within a time. A helper is put into a guest only where it carries the lab's mark.
+func (p *Provider) snapshot(
 	ctx context.Context, limit time.Duration, lab string, want *schema.Resource, body *schema.Guest,
 ) (*helper.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return p.snapshot(ctx, lab, want, body)
-}
-
-// snapshot asks the helper what is there. A helper is put into a guest only where it carries the lab's mark.
-func (p *Provider) snapshot(ctx context.Context, lab string, want *schema.Resource, body *schema.Guest) (*helper.Response, error) {
-	response, err := p.ask(ctx, want, body, helper.Snapshot, "")
-	if !errors.Is(err, errNoHelper) {
-		return response, err
+	ask := func() (*helper.Response, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return p.ask(ctx, want, body, helper.Snapshot, "")
 	}
-	if !p.marked(ctx, lab, body.Domain) {
-		return nil, err
+	response, err := ask()
+	if !errors.Is(err, errNoHelper) || !p.marked(ctx, lab, body.Domain) {
+		return response, err
 	}
 	if err := p.upload(ctx, want, body.Domain); err != nil {
 		return nil, err
 	}
-	return p.ask(ctx, want, body, helper.Snapshot, "")
+	return ask()
 }
 
 // marked reports whether the guest has been converged for the lab before.

@@ -146,6 +146,7 @@ func (m *machine) exec(name string, args []string, input []byte) (any, error) {
 		if len(response.Problems) > 0 {
 			done["exitcode"] = 1
 		}
+	case name == "sh" && len(args) == 5: // the beginning of a file's writing
 	case name == "sh": // the end of a file's writing: chmod, sync, mv
 		from, to := args[4], args[5]
 		m.files[to] = m.files[from]

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,12 +116,12 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 		return object, nil
 	}
 	// Most often the agent is there, so it is not asked first whether it is.
-	response, err := p.snapshotWithin(ctx, min(firstTry, patience(body)), lab, want, body)
+	response, err := p.snapshot(ctx, min(firstTry, patience(body)), lab, want, body)
 	if errors.Is(err, provider.ErrUnreachable) && ctx.Err() == nil {
 		if err := p.wait(ctx, want, body); err != nil {
 			return nil, err
 		}
-		response, err = p.snapshotWithin(ctx, patience(body), lab, want, body)
+		response, err = p.snapshot(ctx, patience(body), lab, want, body)
 	}
 	if errors.Is(err, errNoHelper) {
 		object.Body, object.Aux = &schema.Guest{Domain: body.Domain}, &aux{unmanaged: true}
@@ -176,11 +177,11 @@ func (p *Provider) wait(ctx context.Context, want *schema.Resource, body *schema
 	return told
 }
 
+// unreachable is err as one sentence that says that the guest cannot be reached.
 func unreachable(want *schema.Resource, err error) *provider.Error {
-	if !errors.Is(err, provider.ErrUnreachable) {
-		err = fmt.Errorf("%w: %w", provider.ErrUnreachable, err)
-	}
-	return &provider.Error{Op: "reach the guest", Addr: want.Addr, Err: err}
+	said := strings.ReplaceAll(err.Error(), "\n", ": ")
+	said = strings.ReplaceAll(said, provider.ErrUnreachable.Error()+": ", "")
+	return &provider.Error{Op: "reach the guest", Addr: want.Addr, Err: fmt.Errorf("it %w: %s", provider.ErrUnreachable, said)}
 }
 
 func bodyOf(want *schema.Resource) (*schema.Guest, error) {
