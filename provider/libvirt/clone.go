@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"libvirt.org/go/libvirtxml"
+
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
@@ -50,11 +52,26 @@ func (j *job) cloneOf(ctx context.Context) error {
 	if source == nil {
 		return refuse("there is no domain of that name")
 	}
-	if source.Aux.(*machine.Machine).Active {
-		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New("it runs, and its disks change while they would be copied"),
-			Hint: "shut it down first"}
+	from := source.Aux.(*machine.Machine)
+	if from.Active {
+		return &provider.Error{
+			Op: "clone " + clone.From, Path: "clone", Err: errors.New("it runs, and its disks change while they would be copied"),
+			Hint: "shut it down first",
+		}
 	}
-	for _, disk := range source.Aux.(*machine.Machine).Defined.Devices.Disks {
+	if j.from, err = cloneSources(from.Defined.Devices.Disks); err != nil {
+		return refuse(err.Error())
+	}
+	for i := range j.from {
+		j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, i))
+	}
+	return nil
+}
+
+// cloneSources are the disks that a domain writes to.
+func cloneSources(disks []libvirtxml.DomainDisk) ([]cloneSource, error) {
+	var out []cloneSource
+	for _, disk := range disks {
 		if disk.Device != "disk" && disk.Device != "" || disk.ReadOnly != nil || disk.Source == nil {
 			continue
 		}
@@ -65,18 +82,17 @@ func (j *job) cloneOf(ctx context.Context) error {
 		case disk.Source.Block != nil:
 			from.path = disk.Source.Block.Dev
 		default:
-			return refuse("one of its disks is neither a file nor a block device")
+			return nil, errors.New("one of its disks is neither a file nor a block device")
 		}
 		if disk.Driver != nil && disk.Driver.Type != "" {
 			from.format = disk.Driver.Type
 		}
-		j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, len(j.from)))
-		j.from = append(j.from, from)
+		out = append(out, from)
 	}
-	if len(j.from) == 0 {
-		return refuse("it has no disk")
+	if len(out) == 0 {
+		return nil, errors.New("it has no disk")
 	}
-	return nil
+	return out, nil
 }
 
 // convertDisk copies a disk to another name and moves it into place whole. Arguments: format, source, path.

@@ -1,6 +1,8 @@
 package libvirt
 
-import "github.com/labctl/labctl/provider/libvirt/daemon"
+import (
+	"github.com/labctl/labctl/provider/libvirt/daemon"
+)
 
 // Conn is a connection to a libvirt daemon.
 type Conn = daemon.Conn

@@ -165,7 +165,10 @@ func TestConsole(t *testing.T) {
 	if err := console.Close(); err != nil {
 		t.Error(err)
 	}
-	for range said { //nolint:revive // until the reader has ended
+	for {
+		if _, more := <-said; !more { // the reader has ended
+			break
+		}
 	}
 	if err := w.conn.Stop(w.ctx, "t-a", 0); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/labctl/labctl/internal/host"
@@ -43,15 +44,17 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 		return err
 	}
 	for _, disk := range j.body.Disks {
-		if disk.Source != "" || disk.Name == "root" && j.spec.HasRoot() || made[disk.Name] {
+		if disk.Source != "" || j.isRoot(disk) || made[disk.Name] {
 			continue
 		}
 		if disk.Size == 0 {
-			return &provider.Error{Op: "make disk " + disk.Name, Path: "disk." + disk.Name + ".size",
-				Err: errors.New("a disk that labctl makes needs a size")}
+			return &provider.Error{
+				Op: "make disk " + disk.Name, Path: "disk." + disk.Name + ".size",
+				Err: errors.New("a disk that labctl makes needs a size"),
+			}
 		}
 		path := domainxml.DiskPath(j.spec.Folder, disk)
-		if err := j.makeDisk(ctx, path, []string{"-f", domainxml.Format(disk)}, fmt.Sprint(disk.Size)); err != nil {
+		if err := j.makeDisk(ctx, path, []string{"-f", domainxml.Format(disk)}, strconv.FormatUint(disk.Size, 10)); err != nil {
 			return daemon.Failed("make disk "+disk.Name, err)
 		}
 	}
@@ -75,12 +78,15 @@ func (j *job) lacksFiles(made map[string]bool) bool {
 		return true
 	}
 	for _, disk := range j.body.Disks {
-		if disk.Source == "" && !made[disk.Name] && !(disk.Name == "root" && j.spec.HasRoot()) {
+		if disk.Source == "" && !made[disk.Name] && !j.isRoot(disk) {
 			return true
 		}
 	}
 	return false
 }
+
+// isRoot reports whether a declared disk is the one that comes with the image or the clone.
+func (j *job) isRoot(disk schema.Disk) bool { return disk.Name == "root" && j.spec.HasRoot() }
 
 func (j *job) makeDisk(ctx context.Context, path string, before []string, after ...string) error {
 	args := append([]string{"sh", "-c", makeDisk, "sh", path}, before...)
@@ -102,10 +108,12 @@ func (j *job) root(ctx context.Context) error {
 			return err
 		}
 		if size < least {
-			return &provider.Error{Op: "make disk root", Path: "disk.root.size",
-				Err: fmt.Errorf("%d bytes are less than the image's own %d", size, least)}
+			return &provider.Error{
+				Op: "make disk root", Path: "disk.root.size",
+				Err: fmt.Errorf("%d bytes are less than the image's own %d", size, least),
+			}
 		}
-		after = append(after, fmt.Sprint(size))
+		after = append(after, strconv.FormatUint(size, 10))
 	}
 	err := j.makeDisk(ctx, domainxml.RootPath(j.spec.Folder), []string{"-f", "qcow2", "-F", "qcow2", "-b", j.spec.Image.Disk}, after...)
 	return daemon.Failed("make disk root", err)
@@ -159,15 +167,9 @@ func (p *Provider) removeFolder(ctx context.Context, lab, folder string) error {
 	if lab == "" || strings.ContainsAny(lab, "/\x00") || filepath.Dir(filepath.Clean(folder)) != base || filepath.Base(folder) == ".." {
 		return &provider.Error{Op: "remove files", Err: fmt.Errorf("%s is not a folder of the lab in %s: it is left alone", folder, base)}
 	}
-	if _, err := p.host.Run(ctx, host.Cmd("rm", "-rf", "--one-file-system", "--", folder)); err != nil {
-		return err
-	}
-	_, err := p.host.Run(ctx, host.Cmd("rmdir", "--ignore-fail-on-non-empty", "--", base))
-	if err != nil {
-		if _, there := p.host.Run(ctx, host.Cmd("test", "-e", base)); there != nil {
-			return nil // another machine's removal, side by side with this one, was first
-		}
-	}
+	// The lab's folder goes with its last machine, and stays as long as it is not empty.
+	const script = `rm -rf --one-file-system -- "$1" && { rmdir -- "$2" 2>/dev/null || true; }`
+	_, err := p.host.Run(ctx, host.Cmd("sh", "-c", script, "sh", folder, base))
 	return err
 }
 
@@ -182,8 +184,10 @@ func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize fu
 		return err
 	}
 	if size > disk.Size {
-		return &provider.Error{Op: "grow disk " + disk.Name, Path: "disk." + disk.Name + ".size",
-			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, machine.ErrShrink)}
+		return &provider.Error{
+			Op: "grow disk " + disk.Name, Path: "disk." + disk.Name + ".size",
+			Err: fmt.Errorf("from %d to %d bytes: %w", size, disk.Size, machine.ErrShrink),
+		}
 	}
 	if size == disk.Size || resize == nil {
 		return nil

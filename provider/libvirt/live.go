@@ -92,9 +92,11 @@ func (j *job) waitMemory(ctx context.Context, w *daemon.Watch, within time.Durat
 		select {
 		case <-w.C:
 		case <-ctx.Done():
-			return &provider.Error{Op: "set memory", Path: "memory",
+			return &provider.Error{
+				Op: "set memory", Path: "memory",
 				Err:  fmt.Errorf("%w: the guest is at %d MiB and does not move to %d MiB", provider.ErrIncomplete, now>>10, want>>10),
-				Hint: "the guest needs the virtio_balloon driver, and memory that it can spare"}
+				Hint: "the guest needs the virtio_balloon driver, and memory that it can spare",
+			}
 		}
 	}
 }
@@ -167,9 +169,11 @@ func (j *job) detach(ctx context.Context, what, alias string, device any) error 
 		select {
 		case <-w.C:
 		case <-ctx.Done():
-			return &provider.Error{Op: "detach " + what,
+			return &provider.Error{
+				Op:   "detach " + what,
 				Err:  fmt.Errorf("%w: the guest did not let go of the device in %s", provider.ErrIncomplete, settle),
-				Hint: "a guest that is still booting does not; apply again, or restart the machine"}
+				Hint: "a guest that is still booting does not; apply again, or restart the machine",
+			}
 		}
 	}
 }

@@ -57,13 +57,17 @@ func isForeign(have *provider.Object) bool {
 
 func foreign(addr schema.Addr, have *provider.Object) error {
 	if have.Mark.Lab != "" {
-		return &provider.Error{Op: "plan", Addr: addr, Path: "name",
+		return &provider.Error{
+			Op: "plan", Addr: addr, Path: "name",
 			Err:  fmt.Errorf("the domain %q %w: lab %s made it as %s", have.ID, provider.ErrForeign, have.Mark.Lab, have.Mark.Addr),
-			Hint: "give the machine another name"}
+			Hint: "give the machine another name",
+		}
 	}
-	return &provider.Error{Op: "plan", Addr: addr, Path: "name",
+	return &provider.Error{
+		Op: "plan", Addr: addr, Path: "name",
 		Err:  fmt.Errorf("the domain %q %w: it is there and labctl did not make it", have.ID, provider.ErrForeign),
-		Hint: fmt.Sprintf("give the machine another name, or take the domain over with an import block: import { to = %s, id = %q }", addr, have.ID)}
+		Hint: fmt.Sprintf("give the machine another name, or take the domain over with an import block: import { to = %s, id = %q }", addr, have.ID),
+	}
 }
 
 func whyOf(details []provider.Detail, effect provider.Effect) string {

@@ -91,8 +91,10 @@ func (p *Provider) image(ctx context.Context, ref *schema.ImageRef) (domainxml.I
 	folder := filepath.Join(p.root, "images", ref.Key)
 	text, err := p.host.ReadFile(ctx, filepath.Join(folder, "manifest.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return domainxml.Image{}, &provider.Error{Op: "find image " + ref.Key, Path: "image", Err: errors.New("it is not in the pool " + folder),
-			Hint: "apply the image first; labctl does so by itself unless -target or -exclude leaves it out"}
+		return domainxml.Image{}, &provider.Error{
+			Op: "find image " + ref.Key, Path: "image", Err: errors.New("it is not in the pool " + folder),
+			Hint: "apply the image first; labctl does so by itself unless -target or -exclude leaves it out",
+		}
 	}
 	if err != nil {
 		return domainxml.Image{}, err

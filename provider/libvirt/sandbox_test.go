@@ -121,7 +121,7 @@ done
 for module in virtio_pci virtio_blk virtio_net virtio_balloon virtio_console sr_mod ahci button; do
   modprobe -S "$version" --show-depends "$module" | while read -r _ file _; do
     case $file in *.ko) cp -n "$file" "$work/m/"; echo "${file##*/}" >>"$work/order";; esac
-  done
+  done # of one driver
 done
 cat >"$work/init" <<'EOT'
 #!/bin/busybox sh

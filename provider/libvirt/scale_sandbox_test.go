@@ -36,8 +36,10 @@ func TestScale(t *testing.T) {
 	var texts []string
 	for i := range n {
 		r := schema.Resource{Addr: schema.Addr{Kind: "vm", Name: "v", Key: strconv.Itoa(i)}, Deps: []schema.Addr{{Kind: "bridge", Name: "tbr0"}}}
-		d := &schema.Domain{Name: fmt.Sprintf("t-v-%d", i), Memory: 64 << 20, VCPUs: 1, Virt: "qemu",
-			Interfaces: []schema.NIC{{Name: "eth0", Bridge: "tbr0", MAC: schema.InterfaceMAC(testLab, r.Addr, "eth0"), Model: "virtio", Link: "up"}}}
+		d := &schema.Domain{
+			Name: fmt.Sprintf("t-v-%d", i), Memory: 64 << 20, VCPUs: 1, Virt: "qemu",
+			Interfaces: []schema.NIC{{Name: "eth0", Bridge: "tbr0", MAC: schema.InterfaceMAC(testLab, r.Addr, "eth0"), Model: "virtio", Link: "up"}},
+		}
 		r.Body = d
 		wants = append(wants, r)
 		x, err := domainxml.Build(domainxml.Spec{Mark: provider.MarkOf("raw", &r), UUID: schema.UUID("raw", r.Addr), Want: d, Virt: "qemu"})
@@ -140,7 +142,7 @@ func (w *world) all(wants []schema.Resource, action provider.Action) time.Durati
 	for i := range objects {
 		have[objects[i].Addr] = &objects[i]
 	}
-	ctx := w.T.Context()
+	ctx := w.Context()
 	began := time.Now()
 	var group errgroup.Group
 	group.SetLimit(10)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,33 +29,13 @@ func (j *job) update(ctx context.Context) error {
 	if err := j.checkSizes(ctx, list); err != nil {
 		return err
 	}
-	m := j.now()
-	restart := m.Active && provider.Worst(list) == provider.OnRestart
 	if err := j.files(ctx, j.madeDisks()); err != nil {
 		return err
 	}
-	stop := m.Active && (restart || !j.body.Running)
-	rename := j.have.ID != j.body.Name
-	if stop && rename {
-		if err := j.shutDown(ctx, m); err != nil {
-			return err
-		}
-	}
-	if rename {
-		if err := j.rename(ctx); err != nil {
-			return err
-		}
-	}
-	// The definition comes before the stop: where libvirt refuses it, nothing has happened to the machine yet.
-	if j.changesDefinition(list) {
-		if err := j.define(ctx); err != nil {
-			return j.putBack(ctx, restart && !m.Active, err)
-		}
-	}
-	if stop && m.Active {
-		if err := j.shutDown(ctx, m); err != nil {
-			return err
-		}
+	m := j.now()
+	ran := m.Active
+	if err := j.redefine(ctx, list); err != nil {
+		return err
 	}
 	if m.Active {
 		err = j.live(ctx)
@@ -69,13 +50,40 @@ func (j *job) update(ctx context.Context) error {
 	}
 	if j.body.Running && !m.Running {
 		if err := j.start(ctx); err != nil {
-			return j.putBack(ctx, restart, err)
+			return j.putBack(ctx, ran && !m.Active, err)
 		}
 	}
 	if err := j.mark(false); err != nil {
 		return err
 	}
 	return j.removeDisks(ctx)
+}
+
+// redefine stores the definition and stops the machine where that is needed. The definition comes first: where libvirt
+// refuses it, nothing has happened to the machine yet. Only a new name needs the machine to be off before.
+func (j *job) redefine(ctx context.Context, list []provider.Detail) error {
+	m := j.now()
+	stop := m.Active && (provider.Worst(list) == provider.OnRestart || !j.body.Running)
+	ran := m.Active
+	if j.have.ID != j.body.Name {
+		if stop {
+			if err := j.shutDown(ctx, m); err != nil {
+				return err
+			}
+		}
+		if err := j.rename(ctx); err != nil {
+			return err
+		}
+	}
+	if j.changesDefinition(list) {
+		if err := j.define(ctx); err != nil {
+			return j.putBack(ctx, ran && !m.Active, err)
+		}
+	}
+	if stop && m.Active {
+		return j.shutDown(ctx, m)
+	}
+	return nil
 }
 
 // putBack defines the domain as it was after a start that failed, and starts it again where it ran before: what the lab
@@ -173,7 +181,7 @@ func (j *job) growOff(ctx context.Context) error {
 	for _, disk := range j.body.Disks {
 		path := j.diskPath(disk)
 		err := j.grow(ctx, disk, path, func(size uint64) error {
-			_, err := j.host.Run(ctx, host.Cmd("qemu-img", "resize", "-q", "-f", domainxml.Format(disk), path, fmt.Sprint(size)))
+			_, err := j.host.Run(ctx, host.Cmd("qemu-img", "resize", "-q", "-f", domainxml.Format(disk), path, strconv.FormatUint(size, 10)))
 			return err
 		})
 		if err != nil {
@@ -190,7 +198,8 @@ func (j *job) checkSizes(ctx context.Context, list []provider.Detail) error {
 		changes := slices.ContainsFunc(list, func(d provider.Detail) bool {
 			return d.Path == "disk."+disk.Name || strings.HasPrefix(d.Path, "disk."+disk.Name+".")
 		})
-		if !changes || !made[disk.Name] && !(disk.Name == "root" && j.spec.HasRoot() && !j.have.Mark.Incomplete) {
+		there := made[disk.Name] || j.isRoot(disk) && !j.have.Mark.Incomplete
+		if !changes || !there {
 			continue
 		}
 		if err := j.grow(ctx, disk, j.diskPath(disk), nil); err != nil {
@@ -201,7 +210,7 @@ func (j *job) checkSizes(ctx context.Context, list []provider.Detail) error {
 }
 
 func (j *job) diskPath(disk schema.Disk) string {
-	if disk.Name == "root" && j.spec.HasRoot() {
+	if j.isRoot(disk) {
 		return domainxml.RootPath(j.spec.Folder)
 	}
 	return domainxml.DiskPath(j.spec.Folder, disk)

@@ -95,10 +95,12 @@ func (c *Conn) WaitAgent(ctx context.Context, domain string) error {
 		case <-w.C:
 		case <-again(connected): // its port is open but it did not answer: no event will tell when it does
 		case <-ctx.Done():
-			return &provider.Error{Op: "wait for the agent of " + domain,
+			return &provider.Error{
+				Op:     "wait for the agent of " + domain,
 				Err:    fmt.Errorf("%w: %s", provider.ErrIncomplete, last),
 				Detail: c.ConsoleTail(domain),
-				Hint:   "look at its console: labctl console; a slow machine needs a longer timeouts { agent }"}
+				Hint:   "look at its console: labctl console; a slow machine needs a longer timeouts { agent }",
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"libvirt.org/go/libvirt"
@@ -115,7 +116,7 @@ func (c *Conn) Use(f func(*libvirt.Connect) error) error {
 	if err := link.Ref(); err != nil {
 		return unreachable(c.uri, err)
 	}
-	defer link.Close() //nolint:errcheck // drops the reference
+	defer link.Close() // drops the reference
 	err = f(link)
 	if broken(err) {
 		c.mu.Lock()
@@ -159,12 +160,7 @@ func Is(err error, codes ...libvirt.ErrorNumber) bool {
 	if !ok {
 		return false
 	}
-	for _, code := range codes {
-		if failed.Code == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, failed.Code)
 }
 
 // broken reports whether err means that the connection itself is gone.

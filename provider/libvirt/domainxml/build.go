@@ -79,7 +79,8 @@ func Build(s Spec) (*libvirtxml.Domain, error) {
 		VCPU:          vcpus(d),
 		OS:            system(s),
 		Features: &libvirtxml.DomainFeatureList{
-			ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},
+			ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{},
+		},
 		CPU:   cpu(s),
 		Clock: &libvirtxml.DomainClock{Offset: "utc"},
 		// A machine that powers itself off stays off; one that crashes stays to be looked at by the next plan.
@@ -182,8 +183,10 @@ func cpu(s Spec) *libvirtxml.DomainCPU {
 	case "host-passthrough", "host-model", "maximum":
 		return &libvirtxml.DomainCPU{Mode: name}
 	default:
-		return &libvirtxml.DomainCPU{Mode: "custom", Match: "exact", Check: "none",
-			Model: &libvirtxml.DomainCPUModel{Value: name, Fallback: "forbid"}}
+		return &libvirtxml.DomainCPU{
+			Mode: "custom", Match: "exact", Check: "none",
+			Model: &libvirtxml.DomainCPUModel{Value: name, Fallback: "forbid"},
+		}
 	}
 }
 
@@ -236,7 +239,8 @@ func parsePCI(text string) (*libvirtxml.DomainAddress, error) {
 		return nil, fmt.Errorf("pci address %q: write it as 0000:00:03.0", text)
 	}
 	return &libvirtxml.DomainAddress{PCI: &libvirtxml.DomainAddressPCI{
-		Domain: &domain, Bus: &bus, Slot: &slot, Function: &function}}, nil
+		Domain: &domain, Bus: &bus, Slot: &slot, Function: &function,
+	}}, nil
 }
 
 func formatPCI(a *libvirtxml.DomainAddress) string {

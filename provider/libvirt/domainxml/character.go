@@ -35,11 +35,14 @@ func characters(s Spec, list *libvirtxml.DomainDeviceList) error {
 		if err != nil {
 			return fmt.Errorf("console %d: %w", i, err)
 		}
-		list.Consoles = append(list.Consoles, libvirtxml.DomainConsole{Source: source,
-			Target: &libvirtxml.DomainConsoleTarget{Type: c.Target}})
+		list.Consoles = append(list.Consoles, libvirtxml.DomainConsole{
+			Source: source,
+			Target: &libvirtxml.DomainConsoleTarget{Type: c.Target},
+		})
 	}
 	list.Channels = []libvirtxml.DomainChannel{channel(AgentChannel, &libvirtxml.DomainChardevSource{
-		UNIX: &libvirtxml.DomainChardevSourceUNIX{Mode: "bind"}})}
+		UNIX: &libvirtxml.DomainChardevSourceUNIX{Mode: "bind"},
+	})}
 	for _, c := range s.Want.Channels {
 		if c.Target == AgentChannel {
 			continue
@@ -54,8 +57,10 @@ func characters(s Spec, list *libvirtxml.DomainDeviceList) error {
 }
 
 func channel(name string, source *libvirtxml.DomainChardevSource) libvirtxml.DomainChannel {
-	return libvirtxml.DomainChannel{Source: source,
-		Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: name}}}
+	return libvirtxml.DomainChannel{
+		Source: source,
+		Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: name}},
+	}
 }
 
 func charSource(c schema.CharDevice) (*libvirtxml.DomainChardevSource, error) {

@@ -12,10 +12,7 @@ import (
 
 func devices(s Spec, x *libvirtxml.Domain) error {
 	d, list := s.Want, x.Devices
-	var err error
-	if list.Disks, err = disks(s); err != nil {
-		return err
-	}
+	list.Disks = disks(s)
 	for _, nic := range d.Interfaces {
 		card, err := NIC(nic)
 		if err != nil {
@@ -102,7 +99,8 @@ func onBoard(d *schema.Domain, slot uint) *libvirtxml.DomainAddress {
 		return nil
 	}
 	return &libvirtxml.DomainAddress{PCI: &libvirtxml.DomainAddressPCI{
-		Domain: index(0), Bus: index(0), Slot: &slot, Function: index(0)}}
+		Domain: index(0), Bus: index(0), Slot: &slot, Function: index(0),
+	}}
 }
 
 // controllers are PCI Express ports for the cards and disks that there are and some spare ones, the bus of the serial
@@ -184,8 +182,10 @@ func rng(d *schema.Domain) libvirtxml.DomainRNG {
 	if d.RNG != nil && d.RNG.Source != "" {
 		device = d.RNG.Source
 	}
-	return libvirtxml.DomainRNG{Model: "virtio",
-		Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: device}}}
+	return libvirtxml.DomainRNG{
+		Model:   "virtio",
+		Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: device}},
+	}
 }
 
 func tpm(t *schema.TPM) libvirtxml.DomainTPM {
@@ -197,8 +197,10 @@ func tpm(t *schema.TPM) libvirtxml.DomainTPM {
 	if version == "" {
 		version = "2.0"
 	}
-	return libvirtxml.DomainTPM{Model: model,
-		Backend: &libvirtxml.DomainTPMBackend{Emulator: &libvirtxml.DomainTPMBackendEmulator{Version: version}}}
+	return libvirtxml.DomainTPM{
+		Model:   model,
+		Backend: &libvirtxml.DomainTPMBackend{Emulator: &libvirtxml.DomainTPMBackendEmulator{Version: version}},
+	}
 }
 
 func filesystem(f schema.Filesystem) libvirtxml.DomainFilesystem {
@@ -225,7 +227,8 @@ func hostDevice(h schema.HostDev) (libvirtxml.DomainHostdev, error) {
 			return libvirtxml.DomainHostdev{}, fmt.Errorf("hostdev: %w", err)
 		}
 		return libvirtxml.DomainHostdev{Managed: "yes", SubsysPCI: &libvirtxml.DomainHostdevSubsysPCI{
-			Source: &libvirtxml.DomainHostdevSubsysPCISource{Address: address.PCI}}}, nil
+			Source: &libvirtxml.DomainHostdevSubsysPCISource{Address: address.PCI},
+		}}, nil
 	}
 	vendor, product, ok := strings.Cut(h.USB, ":")
 	for _, id := range []string{vendor, product} {
@@ -237,5 +240,6 @@ func hostDevice(h schema.HostDev) (libvirtxml.DomainHostdev, error) {
 		Source: &libvirtxml.DomainHostdevSubsysUSBSource{
 			Vendor:  &libvirtxml.DomainHostDevProductVendorID{ID: "0x" + vendor},
 			Product: &libvirtxml.DomainHostDevProductVendorID{ID: "0x" + product},
-		}}}, nil
+		},
+	}}, nil
 }

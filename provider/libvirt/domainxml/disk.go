@@ -26,7 +26,7 @@ func RootDisk(d *schema.Domain) schema.Disk {
 func (s Spec) HasRoot() bool { return s.Image.Disk != "" || len(s.Cloned) > 0 }
 
 // disks are the root disk, the declared ones, the installer's disc and the seed disc.
-func disks(s Spec) ([]libvirtxml.DomainDisk, error) {
+func disks(s Spec) []libvirtxml.DomainDisk {
 	var out []libvirtxml.DomainDisk
 	names := targets{}
 	if s.HasRoot() {
@@ -61,7 +61,7 @@ func disks(s Spec) ([]libvirtxml.DomainDisk, error) {
 	if s.Seeded {
 		out = append(out, fileDisk(schema.Disk{Name: seedName, ReadOnly: true}, SeedPath(s.Folder), "raw", SeedDev))
 	}
-	return out, nil
+	return out
 }
 
 // Disk is one declared disk, seen in the guest as dev.

@@ -62,8 +62,10 @@ func everything() *schema.Domain {
 
 func spec(d *schema.Domain) Spec {
 	s := Spec{
-		Mark: provider.MarkOf("lab", &schema.Resource{Addr: address(), Body: d, Deps: []schema.Addr{{Kind: "bridge", Name: "br0"}},
-			Lifecycle: schema.Lifecycle{PreventDestroy: true}}),
+		Mark: provider.MarkOf("lab", &schema.Resource{
+			Addr: address(), Body: d, Deps: []schema.Addr{{Kind: "bridge", Name: "br0"}},
+			Lifecycle: schema.Lifecycle{PreventDestroy: true},
+		}),
 		UUID: schema.UUID("lab", address()), Want: d, Virt: "qemu", Folder: folder, Seeded: true,
 	}
 	if d.Image != nil {
@@ -255,7 +257,8 @@ func TestSnapshotIsNoDrift(t *testing.T) {
 	for i := range x.Devices.Disks[:2] {
 		disk := &x.Devices.Disks[i]
 		disk.BackingStore = &libvirtxml.DomainDiskBackingStore{
-			Format: &libvirtxml.DomainDiskFormat{Type: disk.Driver.Type}, Source: disk.Source, BackingStore: disk.BackingStore}
+			Format: &libvirtxml.DomainDiskFormat{Type: disk.Driver.Type}, Source: disk.Source, BackingStore: disk.BackingStore,
+		}
 		disk.Source = &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: "/elsewhere/snapshot"}}
 		disk.Driver.Type = "qcow2"
 	}

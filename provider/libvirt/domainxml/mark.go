@@ -3,8 +3,10 @@ package domainxml
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/labctl/labctl/provider"
@@ -59,7 +61,7 @@ func (m Meta) format(p string) (string, error) {
 	}
 	attr("name", m.Mark.Lab)
 	attr("address", m.Mark.Addr.String())
-	attr("version", fmt.Sprint(m.Mark.Version))
+	attr("version", strconv.Itoa(m.Mark.Version))
 	attr("fingerprint", m.Mark.Fingerprint)
 	attr("folder", m.Folder)
 	if m.Mark.PreventDestroy {
@@ -97,7 +99,7 @@ func ParseMeta(inner string) (m Meta, rest string, ok bool, err error) {
 	for {
 		before := dec.InputOffset()
 		token, err := dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

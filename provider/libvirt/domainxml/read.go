@@ -2,6 +2,7 @@ package domainxml
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -106,18 +107,7 @@ func readSystem(x *libvirtxml.Domain, meta Meta, was schema.Domain, b *schema.Do
 			b.Firmware = "uefi"
 		}
 	}
-	// Kernel, initrd and command line are the image's own where none is declared.
-	if was.Boot.Kernel != "" || x.OS.Kernel != "" && (was.Image == nil || imageKey(x.OS.Kernel) == "") {
-		b.Boot.Kernel, b.Boot.Initrd = x.OS.Kernel, x.OS.Initrd
-	}
-	if was.Boot.Cmdline != "" || b.Boot.Kernel != "" {
-		b.Boot.Cmdline = x.OS.Cmdline
-	}
-	if was.Image != nil && x.OS.Kernel != "" && was.Boot.Kernel == "" {
-		if key := imageKey(x.OS.Kernel); key != "" && key != was.Image.Key {
-			b.Image = &schema.ImageRef{Addr: was.Image.Addr, Key: key}
-		}
-	}
+	readKernel(x.OS, was, b)
 	if ordersDisks(&was) {
 		return
 	}
@@ -129,8 +119,23 @@ func readSystem(x *libvirtxml.Domain, meta Meta, was schema.Domain, b *schema.Do
 	if meta.Declared == nil {
 		expect = []string{"hd"}
 	}
-	if strings.Join(order, " ") != strings.Join(expect, " ") {
+	if !slices.Equal(order, expect) {
 		b.Boot.Order = order
+	}
+}
+
+// readKernel is how the machine boots without a boot loader. Kernel, initrd and command line are the image's own where none
+// is declared.
+func readKernel(os *libvirtxml.DomainOS, was schema.Domain, b *schema.Domain) {
+	key := imageKey(os.Kernel)
+	if was.Boot.Kernel != "" || os.Kernel != "" && (was.Image == nil || key == "") {
+		b.Boot.Kernel, b.Boot.Initrd = os.Kernel, os.Initrd
+	}
+	if was.Boot.Cmdline != "" || b.Boot.Kernel != "" {
+		b.Boot.Cmdline = os.Cmdline
+	}
+	if was.Image != nil && was.Boot.Kernel == "" && key != "" && key != was.Image.Key {
+		b.Image = &schema.ImageRef{Addr: was.Image.Addr, Key: key}
 	}
 }
 

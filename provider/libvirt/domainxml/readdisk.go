@@ -78,7 +78,7 @@ func readDisk(disk libvirtxml.DomainDisk, meta Meta, declared []schema.Disk) sch
 	if was.Bus == "" && d.Bus == "virtio" {
 		d.Bus = ""
 	}
-	if disk.Driver != nil && !(was.Format == "" && disk.Driver.Type == "qcow2") {
+	if disk.Driver != nil && (was.Format != "" || disk.Driver.Type != "qcow2") {
 		d.Format = disk.Driver.Type
 	}
 	expected := was.Source

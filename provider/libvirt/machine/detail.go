@@ -58,8 +58,8 @@ func normal(want, have *schema.Domain) *schema.Domain {
 // markDetails are differences in what only the mark holds.
 func markDetails(want *schema.Resource, have *provider.Object) []provider.Detail {
 	var out []provider.Detail
-	add := func(path string, old, new any) {
-		out = append(out, provider.Detail{Path: path, Old: old, New: new})
+	add := func(path string, is, should any) {
+		out = append(out, provider.Detail{Path: path, Old: is, New: should})
 	}
 	if have.Mark.Addr != want.Addr {
 		add("address", have.Mark.Addr.String(), want.Addr.String())
@@ -67,8 +67,8 @@ func markDetails(want *schema.Resource, have *provider.Object) []provider.Detail
 	if have.Mark.PreventDestroy != want.Lifecycle.PreventDestroy {
 		add("lifecycle.prevent_destroy", have.Mark.PreventDestroy, want.Lifecycle.PreventDestroy)
 	}
-	if old, new := addrs(have.Mark.Deps), addrs(want.Deps); !slices.Equal(old, new) {
-		add("depends_on", old, new)
+	if is, should := addrs(have.Mark.Deps), addrs(want.Deps); !slices.Equal(is, should) {
+		add("depends_on", is, should)
 	}
 	return out
 }

@@ -62,10 +62,10 @@ func effectOf(d provider.Detail, m *Machine, want *schema.Domain) (provider.Effe
 		}
 		return provider.OnRestart, "a drive cannot be added to or taken from a running machine", nil
 	case "interface":
-		effect, why := nicEffect(field, want, m)
+		effect, why := nicEffect(field, m)
 		return effect, why, nil
 	case "disk":
-		return diskEffect(d, name, field, want)
+		return diskEffect(d, name, field)
 	}
 	effect, why := effectByKind(kind)
 	return effect, why, nil
@@ -96,12 +96,12 @@ func cpuEffect(m *Machine, want *schema.Domain) (provider.Effect, string) {
 	return provider.Live, ""
 }
 
-func nicEffect(field string, want *schema.Domain, m *Machine) (provider.Effect, string) {
+func nicEffect(field string, m *Machine) (provider.Effect, string) {
 	switch field {
 	case "pci":
 		return provider.OnRestart, "a card does not change its slot while a machine runs"
 	case "", "mac", "model", "mtu":
-		if !hotplug(want, m) {
+		if !hotplug(m) {
 			return provider.OnRestart, "this machine type takes no cards while it runs"
 		}
 	}
@@ -109,7 +109,7 @@ func nicEffect(field string, want *schema.Domain, m *Machine) (provider.Effect, 
 }
 
 // hotplug reports whether cards and disks can be added to the machine while it runs.
-func hotplug(want *schema.Domain, m *Machine) bool {
+func hotplug(m *Machine) bool {
 	if m.Live == nil || m.Live.OS == nil || m.Live.OS.Type == nil {
 		return true
 	}
@@ -117,7 +117,7 @@ func hotplug(want *schema.Domain, m *Machine) bool {
 }
 
 // diskEffect: disks come and go live on virtio and SCSI, and grow live; everything else of a disk is fixed.
-func diskEffect(d provider.Detail, name, field string, want *schema.Domain) (provider.Effect, string, error) {
+func diskEffect(d provider.Detail, name, field string) (provider.Effect, string, error) {
 	switch field {
 	case "":
 		bus := ""
@@ -139,8 +139,8 @@ func diskEffect(d provider.Detail, name, field string, want *schema.Domain) (pro
 		}
 		return provider.Live, "", nil
 	case "size":
-		if old, new := number(d.Old), number(d.New); new != 0 && new < old {
-			return "", "", fmt.Errorf("from %d to %d bytes: %w", old, new, ErrShrink)
+		if is, should := number(d.Old), number(d.New); should != 0 && should < is {
+			return "", "", fmt.Errorf("from %d to %d bytes: %w", is, should, ErrShrink)
 		}
 		return provider.Live, "", nil
 	case "format":

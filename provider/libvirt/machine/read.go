@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -16,9 +17,6 @@ import (
 	"github.com/labctl/labctl/provider/libvirt/tap"
 	"github.com/labctl/labctl/schema"
 )
-
-// readers is how many domains are asked for at once: enough to keep the daemon busy while XML is parsed here.
-const readers = 4
 
 // Machine is one domain as read: the provider's own knowledge beside an Object's Body, in its Aux.
 type Machine struct {
@@ -41,7 +39,7 @@ type Reader struct {
 }
 
 // Scan reads every domain whose name and XML look wanted, and keeps those that keep says.
-func (r Reader) Scan(ctx context.Context, look func(name, text string) bool, keep func(*provider.Object) bool) ([]provider.Object, error) {
+func (r Reader) Scan(parent context.Context, look func(name, text string) bool, keep func(*provider.Object) bool) ([]provider.Object, error) {
 	var out []provider.Object
 	err := r.Conn.Use(func(link *libvirt.Connect) error {
 		out = nil
@@ -56,24 +54,30 @@ func (r Reader) Scan(ctx context.Context, look func(name, text string) bool, kee
 		}
 		shared := &sharedTaps{taps: r.Links}
 		found := make([]*provider.Object, len(domains))
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(readers)
+		group, ctx := errgroup.WithContext(parent)
+		group.SetLimit(runtime.GOMAXPROCS(0))
+		// One goroutine asks and the others parse: libvirt answers over one socket, and callers side by side only wait for
+		// one another.
 		for i := range domains {
+			if ctx.Err() != nil {
+				break
+			}
+			q, err := ask(&domains[i], look)
+			if err != nil {
+				return errors.Join(err, group.Wait())
+			}
+			if q == nil {
+				continue
+			}
 			group.Go(func() error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				o, err := readDomain(ctx, &domains[i], begins, shared, look)
-				if err != nil || o == nil {
-					return err
-				}
-				if keep(o) {
+				o, err := q.parse(ctx, begins, shared)
+				if err == nil && keep(o) {
 					found[i] = o
 				}
-				return nil
+				return err
 			})
 		}
-		if err := group.Wait(); err != nil {
+		if err := errors.Join(group.Wait(), parent.Err()); err != nil {
 			return err
 		}
 		for _, o := range found {
@@ -134,60 +138,72 @@ func (s *sharedTaps) get(ctx context.Context) (map[string]tap.Tap, error) {
 	return s.all, s.err
 }
 
-// readDomain is one domain, or nil where it does not look wanted or has vanished meanwhile.
-func readDomain(ctx context.Context, dom *libvirt.Domain, begins map[string]bool, shared *sharedTaps,
-	look func(name, text string) bool) (*provider.Object, error) {
-	name, err := dom.GetName()
-	if err != nil {
-		return nil, err
-	}
-	text, err := dom.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
-	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if !look(name, text) {
-		return nil, nil
-	}
-	m := &Machine{Defined: new(libvirtxml.Domain)}
-	if m.UUID, err = dom.GetUUIDString(); err != nil {
-		return nil, err
-	}
-	m.Autostart = begins[m.UUID]
-	if err := m.Defined.Unmarshal(text); err != nil {
-		return nil, fmt.Errorf("%s: domain XML: %w", name, err)
-	}
-	if err := m.readLive(ctx, dom, shared); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return m.object()
+// answers are what libvirt says of one domain.
+type answers struct {
+	name, uuid string
+	defined    string // inactive XML
+	live       string // "" where it is not active
+	state      libvirt.DomainState
 }
 
-// readLive looks at the running machine. The handle knows without a round trip whether the domain was active when listed.
-func (m *Machine) readLive(ctx context.Context, dom *libvirt.Domain, shared *sharedTaps) error {
-	if _, err := dom.GetID(); err != nil {
-		return nil //nolint:nilerr // no ID means not active
+// ask is everything that has to be asked of one domain; nil where it does not look wanted or has vanished meanwhile.
+func ask(dom *libvirt.Domain, look func(name, text string) bool) (*answers, error) {
+	var q answers
+	err := q.ask(dom, look)
+	switch {
+	case daemon.Is(err, libvirt.ERR_NO_DOMAIN):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", q.name, err)
+	case q.uuid == "":
+		return nil, nil
 	}
-	state, _, err := dom.GetState()
-	if err != nil {
+	return &q, nil
+}
+
+func (q *answers) ask(dom *libvirt.Domain, look func(name, text string) bool) (err error) {
+	if q.name, err = dom.GetName(); err != nil {
 		return err
 	}
-	if state == libvirt.DOMAIN_SHUTOFF {
+	if q.defined, err = dom.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE); err != nil {
+		return err
+	}
+	if !look(q.name, q.defined) {
 		return nil
 	}
-	text, err := dom.GetXMLDesc(0)
-	if err != nil {
-		return err
+	// The handle knows without a round trip whether the domain was active when it was looked up.
+	if _, inactive := dom.GetID(); inactive == nil {
+		if q.state, _, err = dom.GetState(); err != nil {
+			return err
+		}
+		if q.state != libvirt.DOMAIN_SHUTOFF {
+			if q.live, err = dom.GetXMLDesc(0); err != nil {
+				return err
+			}
+		}
 	}
-	m.Active, m.Running = true, state == libvirt.DOMAIN_RUNNING || state == libvirt.DOMAIN_BLOCKED
-	m.Live = new(libvirtxml.Domain)
-	if err := m.Live.Unmarshal(text); err != nil {
-		return err
-	}
-	m.Taps, err = shared.get(ctx)
+	q.uuid, err = dom.GetUUIDString()
 	return err
+}
+
+// parse is the machine that the answers tell of.
+func (q *answers) parse(ctx context.Context, begins map[string]bool, shared *sharedTaps) (*provider.Object, error) {
+	m := &Machine{Defined: new(libvirtxml.Domain), UUID: q.uuid, Autostart: begins[q.uuid]}
+	if err := m.Defined.Unmarshal(q.defined); err != nil {
+		return nil, fmt.Errorf("%s: domain XML: %w", q.name, err)
+	}
+	if q.live != "" {
+		m.Active, m.Running = true, q.state == libvirt.DOMAIN_RUNNING || q.state == libvirt.DOMAIN_BLOCKED
+		m.Live = new(libvirtxml.Domain)
+		if err := m.Live.Unmarshal(q.live); err != nil {
+			return nil, fmt.Errorf("%s: live domain XML: %w", q.name, err)
+		}
+		var err error
+		if m.Taps, err = shared.get(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return m.object()
 }
 
 // object is the machine as the contract has it.
@@ -229,7 +245,11 @@ func (r Reader) One(ctx context.Context, find daemon.Finder) (*provider.Object, 
 		if begins[uuid], err = dom.GetAutostart(); err != nil {
 			return err
 		}
-		o, err = readDomain(ctx, dom, begins, &sharedTaps{taps: r.Links}, func(string, string) bool { return true })
+		q, err := ask(dom, func(string, string) bool { return true })
+		if err != nil || q == nil {
+			return err
+		}
+		o, err = q.parse(ctx, begins, &sharedTaps{taps: r.Links})
 		return err
 	})
 	if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
