@@ -68,6 +68,10 @@ var rooms = []room{
 		"it goes into small guests, and a guest knows nothing of plans",
 	},
 	{"internal/sandbox", []string{"internal/host"}, "a throwaway host knows nothing of labs"},
+	{"internal/session", []string{"*"}, "it wires hosts, providers and the engine together for the commands"},
+	{"internal/format", []string{"schema"}, "formatting knows the language alone"},
+	{"internal/argv", nil, "it reads words, and knows nothing of labs"},
+	{"internal/console", nil, "it joins two streams, and knows nothing of labs"},
 	{"internal/kvm", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/probe", []string{"schema", "internal/host", "internal/probe", "internal/helper", "internal/natprobe"}, "checks are run against live guests, whatever the engine did"},
 	{"internal/natprobe", []string{"schema"}, "it sends packets on sockets that it is given, in guests as in tests"},
@@ -89,10 +93,10 @@ var bans = []struct {
 	reason string
 }{
 	{"os/exec", []string{"internal/host"}, "processes are started in one place, so that every provider works over ssh and in guests"},
-	{"github.com/hashicorp/hcl", []string{"schema", "cmd/labctl", "internal/lsp"}, "only the language knows HCL"},
+	{"github.com/hashicorp/hcl", []string{"schema", "cmd/labctl", "internal/session", "internal/format", "internal/lsp"}, "only the language knows HCL"},
 	{"github.com/zclconf/go-cty", []string{"schema", "cmd/labctl", "internal/lsp"}, "cty values end where resources begin"},
 	{"libvirt.org/go/libvirt", []string{"provider/libvirt", "cmd/labctl"}, "one package speaks to libvirt"},
-	{"github.com/spf13/cobra", []string{"cmd"}, "commands are made at the edge"},
+	{"github.com/spf13/cobra", []string{"cmd", "internal/argv"}, "commands are made at the edge"},
 	{"unsafe", nil, "nothing here needs it"},
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/labctl/labctl/internal/engine"
 	"github.com/labctl/labctl/internal/plan"
+	"github.com/labctl/labctl/internal/session"
 )
 
 // applying is the flags of apply and destroy.
@@ -65,11 +66,11 @@ was. With -lab NAME it needs no files: what the lab made is known by its marks.`
 			if len(args) > 0 {
 				return errors.New("give DIR or -lab, not both")
 			}
-			s, err := openNamed(cmd, o, f.lab, f.json)
+			s, err := session.OpenNamed(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), f.lab, f.json)
 			if err != nil {
 				return err
 			}
-			defer s.close()
+			defer s.Close()
 			return f.run(cmd, s)
 		},
 	}
@@ -92,26 +93,26 @@ func (f *applying) fresh(cmd *cobra.Command, o *options, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	return f.run(cmd, s)
 }
 
 // run plans, asks and applies.
-func (f *applying) run(cmd *cobra.Command, s *session) error {
+func (f *applying) run(cmd *cobra.Command, s *session.Session) error {
 	asked, err := f.options()
 	if err != nil {
 		return err
 	}
-	release, err := s.lock(cmd)
+	release, err := s.Lock(cmd.Context(), cmd.CommandPath())
 	if err != nil {
 		return err
 	}
 	defer release()
-	p, err := s.plan(cmd.Context(), asked)
+	p, err := s.Plan(cmd.Context(), asked)
 	if err != nil {
 		return err
 	}
-	s.out.Plan(p)
+	s.Out.Plan(p)
 	if p.Empty() {
 		return f.check(cmd, s)
 	}
@@ -132,12 +133,12 @@ func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
 	if asked, err := f.options(); err != nil || asked.Destroy || len(asked.Targets)+len(asked.Excludes)+len(asked.Replace) > 0 {
 		return errors.Join(err, errors.New("a saved plan says what to do: -destroy, -target, -exclude and -replace belong to 'labctl plan'"))
 	}
-	s, err := openSaved(cmd, o, file, f.json)
+	s, err := session.OpenSaved(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), file, f.json)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	release, err := s.lock(cmd)
+	defer s.Close()
+	release, err := s.Lock(cmd.Context(), cmd.CommandPath())
 	if err != nil {
 		return err
 	}
@@ -149,39 +150,39 @@ func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
 }
 
 // carryOut applies a plan and tells how it goes.
-func (f *applying) carryOut(cmd *cobra.Command, s *session, p *plan.Plan, recheck bool) error {
+func (f *applying) carryOut(cmd *cobra.Command, s *session.Session, p *plan.Plan, recheck bool) error {
 	ctx, stop, done := interruptible(cmd.Context(), s)
 	defer done()
-	report, err := s.engine.Apply(ctx, p, engine.ApplyOptions{
-		Parallel: s.o.parallel, Recheck: recheck, Stop: stop, Events: s.out.Event,
+	report, err := s.Engine.Apply(ctx, p, engine.ApplyOptions{
+		Parallel: s.Options.Parallel, Recheck: recheck, Stop: stop, Events: s.Out.Event,
 	})
 	if report != nil {
-		s.out.Report(report)
+		s.Out.Report(report)
 		if f.timings {
-			s.timings(report)
+			s.Out.Timings(report)
 		}
 	}
 	if err != nil {
-		return s.tell(err)
+		return s.Tell(err)
 	}
 	if !p.Options.Destroy {
-		s.showOutputs()
+		showOutputs(s)
 	}
 	return f.check(cmd, s)
 }
 
 // check runs the lab's checks where -test asks for it.
-func (f *applying) check(cmd *cobra.Command, s *session) error {
+func (f *applying) check(cmd *cobra.Command, s *session.Session) error {
 	if !f.test {
 		return nil
 	}
-	s.note("\n")
-	return s.runChecks(cmd, nil, f.json)
+	s.Note("\n")
+	return runChecks(s, cmd, nil, f.json)
 }
 
 // interruptible makes the first interrupt a wish to stop and the second an order. What is under way after the first goes
 // on, so that nothing is left half done.
-func interruptible(parent context.Context, s *session) (ctx context.Context, stop <-chan struct{}, done func()) {
+func interruptible(parent context.Context, s *session.Session) (ctx context.Context, stop <-chan struct{}, done func()) {
 	ctx, cancel := context.WithCancel(parent)
 	wish := make(chan struct{})
 	signals := make(chan os.Signal, 2)
@@ -190,10 +191,10 @@ func interruptible(parent context.Context, s *session) (ctx context.Context, sto
 		if _, ok := <-signals; !ok {
 			return
 		}
-		s.warn("Stopping when what is under way has ended. Interrupt again to stop now.\n")
+		s.Warn("Stopping when what is under way has ended. Interrupt again to stop now.\n")
 		close(wish)
 		if _, ok := <-signals; ok {
-			s.warn("Stopping now.\n")
+			s.Warn("Stopping now.\n")
 			cancel()
 		}
 	}()
@@ -207,7 +208,7 @@ func interruptible(parent context.Context, s *session) (ctx context.Context, sto
 // approve asks the user, who has just seen the plan.
 func (f *applying) approve(cmd *cobra.Command) error {
 	in, out := cmd.InOrStdin(), cmd.OutOrStdout()
-	if !isTerminal(in) || f.json {
+	if !session.IsTerminal(in) || f.json {
 		return errors.New("nobody can be asked, since the input is no terminal: look at the plan and give -auto-approve")
 	}
 	question := "\nDo you want to carry this out?"

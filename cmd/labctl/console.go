@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"libvirt.org/go/libvirt"
 
+	"github.com/labctl/labctl/internal/console"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 )
 
@@ -19,31 +20,31 @@ func newConsole(o *options) *cobra.Command {
 		Long:  `Joins this terminal to the serial console of a machine. Ctrl-] leaves it, and the machine goes on.`,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openHosts(cmd, o, ".", false)
+			s, err := openHosts(cmd, o, ".")
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			m, h, err := s.machine(cmd.Context(), args[0])
+			defer s.Close()
+			m, h, err := s.Machine(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			stream, err := openConsole(h.conn, m.Domain, force)
+			stream, err := openConsole(h.Conn, m.Domain, force)
 			if err != nil {
 				return err
 			}
-			s.warn("On the console of %s (%s). Ctrl-] leaves it; Enter may bring a prompt.\n", m.Addr, m.Domain)
-			restore, err := raw(os.Stdin)
+			s.Warn("On the console of %s (%s). Ctrl-] leaves it; Enter may bring a prompt.\n", m.Addr, m.Domain)
+			restore, err := console.Raw(os.Stdin)
 			if err != nil {
 				return err
 			}
-			left, err := attach(os.Stdin, s.stdout, stream)
+			left, err := console.Attach(os.Stdin, s.Stdout, stream)
 			restore()
 			stream.end()
 			if left {
-				s.warn("\nLeft the console of %s.\n", m.Domain)
+				s.Warn("\nLeft the console of %s.\n", m.Domain)
 			} else {
-				s.warn("\nThe console of %s has ended.\n", m.Domain)
+				s.Warn("\nThe console of %s has ended.\n", m.Domain)
 			}
 			return err
 		},

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/image"
 	"github.com/labctl/labctl/schema"
@@ -28,14 +29,14 @@ func newImageBuild() *cobra.Command {
 'build' finds it. One that is there and up to date is left as it is.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			helper, err := guestHelper()
+			helper, err := session.GuestHelper()
 			if err != nil {
 				return err
 			}
 			body := &schema.Image{Name: args[0], Build: args[0]}
 			body.Key = schema.ImageKey(*body)
 			want := []schema.Resource{{Addr: schema.Addr{Kind: "image", Name: args[0]}, Body: body}}
-			images := image.New(host.Local{}, dataRoot, image.Options{GuestBinary: helper})
+			images := image.New(host.Local{}, session.DataRoot, image.Options{GuestBinary: helper})
 			have, err := images.Read(cmd.Context(), "", want)
 			if err != nil {
 				return err

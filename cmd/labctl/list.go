@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -31,14 +32,14 @@ func newList(o *options) *cobra.Command {
 it lists each thing, and with -unmanaged the things that no lab has made.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openHosts(cmd, o, ".", false)
+			s, err := openHosts(cmd, o, ".")
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			listed, err := s.engine.List(cmd.Context())
+			defer s.Close()
+			listed, err := s.Engine.List(cmd.Context())
 			if err != nil {
-				return s.tell(err)
+				return s.Tell(err)
 			}
 			entries := []entry{}
 			for _, l := range listed {
@@ -55,11 +56,11 @@ it lists each thing, and with -unmanaged the things that no lab has made.`,
 				return strings.Compare(a.Lab+"\x00"+a.Addr.String()+"\x00"+a.ID, b.Lab+"\x00"+b.Addr.String()+"\x00"+b.ID)
 			})
 			if asJSON {
-				encoder := json.NewEncoder(s.stdout)
+				encoder := json.NewEncoder(s.Stdout)
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(entries)
 			}
-			return s.showEntries(entries, all, unmanaged)
+			return showEntries(s, entries, all, unmanaged)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "list each thing and not just the labs")
@@ -68,11 +69,11 @@ it lists each thing, and with -unmanaged the things that no lab has made.`,
 	return cmd
 }
 
-func (s *session) showEntries(entries []entry, all, unmanaged bool) error {
-	table := tabwriter.NewWriter(s.stdout, 0, 8, 2, ' ', 0)
+func showEntries(s *session.Session, entries []entry, all, unmanaged bool) error {
+	table := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
 	switch {
 	case len(entries) == 0:
-		s.note("Nothing here was made by a lab.\n")
+		s.Note("Nothing here was made by a lab.\n")
 		return nil
 	case unmanaged:
 		fmt.Fprintln(table, "TYPE\tNAME")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,56 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/argv"
 	"github.com/labctl/labctl/internal/host"
-	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/internal/session"
 )
-
-// openHosts reaches the hosts of the lab in dir, or this machine's libvirt where dir holds none: what labs have made is
-// found by its marks, with no files. The lab's name is "" then.
-func openHosts(cmd *cobra.Command, o *options, dir string, json bool) (*session, error) {
-	s := newSession(cmd, o, json)
-	if err := s.loadQuietly(dir); err != nil {
-		s.lab = &schema.Lab{Hosts: []schema.Host{{URI: defaultURI}}}
-	}
-	return s, s.reach()
-}
-
-// machines lists the machines of all labs on the session's hosts.
-func (s *session) machines(ctx context.Context) ([]machine, error) {
-	var list []machine
-	for _, h := range s.hosts {
-		objects, err := h.domains.List(ctx)
-		if err != nil {
-			return nil, s.tell(err)
-		}
-		for _, o := range objects {
-			if o.Mark.Lab != "" {
-				domain, ok := o.Body.(*schema.Domain)
-				list = append(list, machine{
-					Lab: o.Mark.Lab, Addr: o.Mark.Addr.Whole(), Domain: o.ID, Host: h.host.Name, off: ok && !domain.Running,
-				})
-			}
-		}
-	}
-	return list, nil
-}
-
-// machine finds the running one that the user names, and its host.
-func (s *session) machine(ctx context.Context, name string) (machine, *carrier, error) {
-	all, err := s.machines(ctx)
-	if err != nil {
-		return machine{}, nil, err
-	}
-	m, err := find(all, s.lab.Name, name)
-	if err != nil {
-		return machine{}, nil, err
-	}
-	if m.off {
-		return machine{}, nil, fmt.Errorf("%s (%s) is off: 'labctl apply' starts it", m.Addr, m.Domain)
-	}
-	h, err := s.host(m.Host)
-	return m, h, err
-}
 
 func newExec(o *options) *cobra.Command {
 	var timeout time.Duration
@@ -86,34 +39,34 @@ VM is an address (vm.nat["a"], nat.a) or a domain's name. No shell is between: f
 		},
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time (default: never)")
-	endFlagsAtCommand(cmd)
+	argv.EndFlagsAtCommand(cmd)
 	return cmd
 }
 
 func execute(ctx context.Context, cmd *cobra.Command, o *options, name string, args []string) error {
-	s, err := openHosts(cmd, o, ".", false)
+	s, err := openHosts(cmd, o, ".")
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	m, h, err := s.machine(ctx, name)
+	defer s.Close()
+	m, h, err := s.Machine(ctx, name)
 	if err != nil {
 		return err
 	}
 	var input []byte
-	if in := cmd.InOrStdin(); !isTerminal(in) {
+	if in := cmd.InOrStdin(); !session.IsTerminal(in) {
 		if input, err = io.ReadAll(in); err != nil {
 			return err
 		}
 	}
-	out, err := h.guest(m.Domain).Run(ctx, host.Command{Args: args, Stdin: input})
-	_, writeErr := s.stdout.Write(out.Stdout)
-	_, writeErr2 := s.stderr.Write(out.Stderr)
+	out, err := h.Guest(m.Domain).Run(ctx, host.Command{Args: args, Stdin: input})
+	_, writeErr := s.Stdout.Write(out.Stdout)
+	_, writeErr2 := s.Stderr.Write(out.Stderr)
 	if failed, ok := errors.AsType[*host.CommandError](err); ok && failed.Exit >= 0 {
-		return codeError{failed.Exit, nil}
+		return session.ExitError{Code: failed.Exit}
 	}
 	if err != nil {
-		return s.tell(err)
+		return s.Tell(err)
 	}
 	return errors.Join(writeErr, writeErr2)
 }
@@ -127,20 +80,20 @@ func newIP(o *options) *cobra.Command {
 not what is declared.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openHosts(cmd, o, ".", false)
+			s, err := openHosts(cmd, o, ".")
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			m, h, err := s.machine(cmd.Context(), args[0])
+			defer s.Close()
+			m, h, err := s.Machine(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			links, err := h.links(cmd.Context(), m.Domain)
+			links, err := h.Links(cmd.Context(), m.Domain)
 			if err != nil {
-				return s.tell(err)
+				return s.Tell(err)
 			}
-			addresses := addressesOf(links)
+			addresses := session.Addresses(links)
 			switch {
 			case len(addresses) == 0:
 				return fmt.Errorf("%s has no address", m.Addr)
@@ -149,55 +102,11 @@ not what is declared.`,
 			}
 			for _, a := range addresses {
 				bare, _, _ := strings.Cut(a, "/")
-				fmt.Fprintln(s.stdout, bare)
+				fmt.Fprintln(s.Stdout, bare)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "print all addresses, one a line")
 	return cmd
-}
-
-// link is an interface as the guest agent tells of it.
-type link struct {
-	Name      string `json:"name"`
-	MAC       string `json:"hardware-address"`
-	Addresses []struct {
-		Type   string `json:"ip-address-type"`
-		IP     string `json:"ip-address"`
-		Prefix int    `json:"prefix"`
-	} `json:"ip-addresses"`
-}
-
-// links asks the agent in a machine for its interfaces.
-func (c *carrier) links(ctx context.Context, domain string) ([]link, error) {
-	text, err := c.conn.AgentCommand(ctx, domain, []byte(`{"execute":"guest-network-get-interfaces"}`))
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Return []link `json:"return"`
-	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return nil, fmt.Errorf("agent of %s: %w", domain, err)
-	}
-	return answer.Return, nil
-}
-
-// addressesOf lists the addresses by which others may reach the machine, IPv4 first, with prefix lengths.
-func addressesOf(links []link) []string {
-	var v4, v6 []string
-	for _, l := range links {
-		for _, a := range l.Addresses {
-			text := fmt.Sprintf("%s/%d", a.IP, a.Prefix)
-			switch {
-			case l.Name == "lo" || strings.HasPrefix(a.IP, "fe80:"):
-			case a.Type == "ipv4":
-				v4 = append(v4, text)
-			default:
-				v6 = append(v6, text)
-			}
-		}
-	}
-	return append(v4, v6...)
 }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/labctl/labctl/internal/argv"
 	"github.com/labctl/labctl/internal/sandbox"
+	"github.com/labctl/labctl/internal/session"
 )
 
 // Exit codes. A command that a user runs through labctl (exec, sandbox) gives its own.
@@ -25,21 +27,6 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:]))
 }
 
-// codeError is an error that ends labctl with a code and, if err is nil, without a word.
-type codeError struct {
-	code int
-	err  error
-}
-
-func (e codeError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit code %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e codeError) Unwrap() error { return e.err }
-
 func run(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if bug := recover(); bug != nil {
@@ -51,17 +38,17 @@ func run(ctx context.Context, args []string) (code int) {
 		}
 	}()
 	root := newRoot()
-	root.SetArgs(normalise(root, args))
+	root.SetArgs(argv.Normalise(root, args))
 	err := root.ExecuteContext(ctx)
-	exit, ok := errors.AsType[codeError](err)
+	exit, ok := errors.AsType[session.ExitError](err)
 	switch {
 	case err == nil:
 		return exitOK
 	case !ok:
 		fmt.Fprintf(os.Stderr, "labctl: %v\n", commandError(root, err))
 		return exitError
-	case exit.err != nil:
-		fmt.Fprintf(os.Stderr, "labctl: %v\n", exit.err)
+	case exit.Err != nil:
+		fmt.Fprintf(os.Stderr, "labctl: %v\n", exit.Err)
 	}
-	return exit.code
+	return exit.Code
 }

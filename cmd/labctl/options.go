@@ -2,68 +2,36 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
+
+	"github.com/labctl/labctl/internal/session"
 )
 
-// dataRoot is where labctl keeps images and the files of labs.
-const dataRoot = "/var/lib/labctl"
-
 // options are the flags that every command has.
-type options struct {
-	chdir       string
-	noColor     bool
-	parallel    int
-	vars        []string
-	varFiles    []string
-	lockTimeout time.Duration
-	connect     string
-}
+type options = session.Options
 
-func (o *options) register(root *cobra.Command) {
+func register(o *options, root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&o.chdir, "chdir", "", "work in this folder, as if labctl had been started there")
-	flags.BoolVar(&o.noColor, "no-color", false, "write no colours (also with NO_COLOR set, and where the output is no terminal)")
-	flags.IntVar(&o.parallel, "parallelism", 0, "do at most so many operations at once (default 16)")
-	flags.StringArrayVar(&o.vars, "var", nil, "set a variable: -var 'name=value'; may be repeated")
-	flags.StringArrayVar(&o.varFiles, "var-file", nil, "set variables from a file; may be repeated")
-	flags.DurationVar(&o.lockTimeout, "lock-timeout", 0, "wait so long for another labctl that works on the same lab")
-	flags.StringVar(&o.connect, "connect", "", "libvirt URI of the unlabelled host, instead of what the lab says")
+	flags.StringVar(&o.Chdir, "chdir", "", "work in this folder, as if labctl had been started there")
+	flags.BoolVar(&o.NoColor, "no-color", false, "write no colours (also with NO_COLOR set, and where the output is no terminal)")
+	flags.IntVar(&o.Parallel, "parallelism", 0, "do at most so many operations at once (default 16)")
+	flags.StringArrayVar(&o.Vars, "var", nil, "set a variable: -var 'name=value'; may be repeated")
+	flags.StringArrayVar(&o.VarFiles, "var-file", nil, "set variables from a file; may be repeated")
+	flags.DurationVar(&o.LockTimeout, "lock-timeout", 0, "wait so long for another labctl that works on the same lab")
+	flags.StringVar(&o.Connect, "connect", "", "libvirt URI of the unlabelled host, instead of what the lab says")
 }
 
 // enter changes to the folder of -chdir.
-func (o *options) enter() error {
-	if o.chdir == "" {
+func enter(o *options) error {
+	if o.Chdir == "" {
 		return nil
 	}
-	if err := os.Chdir(o.chdir); err != nil {
+	if err := os.Chdir(o.Chdir); err != nil {
 		return fmt.Errorf("-chdir: %w", err)
 	}
 	return nil
-}
-
-// color reports whether w is a terminal that may be written to in colours (https://no-color.org).
-func (o *options) color(w io.Writer) bool {
-	return !o.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
-}
-
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// width is how many columns w has; 80 where it is no terminal.
-func width(w io.Writer) int {
-	if file, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-	}
-	return 80
 }
 
 // folder is the DIR argument of a command; the current folder without one.
@@ -72,4 +40,14 @@ func folder(args []string) string {
 		return args[0]
 	}
 	return "."
+}
+
+// openLab is a session on the lab in dir that tells its story where cmd writes.
+func openLab(cmd *cobra.Command, o *options, dir string, json bool) (*session.Session, error) {
+	return session.Open(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, json)
+}
+
+// openHosts is a session on the hosts of the lab in dir, if there is one.
+func openHosts(cmd *cobra.Command, o *options, dir string) (*session.Session, error) {
+	return session.OpenHosts(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), dir)
 }

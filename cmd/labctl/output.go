@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -20,23 +21,23 @@ func newOutput(o *options) *cobra.Command {
 the lab need not be applied. Sensitive ones are shown only by name, -json or -raw.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s := newSession(cmd, o, false)
-			if err := s.load("."); err != nil {
+			s := session.New(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), false)
+			if err := s.Load("."); err != nil {
 				return err
 			}
 			switch {
 			case len(args) == 1:
-				return s.showOutput(args[0], asJSON, bare)
+				return showOutput(s, args[0], asJSON, bare)
 			case bare:
 				return fmt.Errorf("-raw shows one output: say which")
 			case asJSON:
-				return s.showOutputsJSON()
+				return showOutputsJSON(s)
 			}
-			if len(s.lab.Outputs) == 0 {
-				s.note("The lab has no outputs.\n")
+			if len(s.Lab.Outputs) == 0 {
+				s.Note("The lab has no outputs.\n")
 			}
-			for _, output := range s.lab.Outputs {
-				s.note("%s = %s\n", output.Name, shown(output))
+			for _, output := range s.Lab.Outputs {
+				s.Note("%s = %s\n", output.Name, shown(output))
 			}
 			return nil
 		},
@@ -46,43 +47,43 @@ the lab need not be applied. Sensitive ones are shown only by name, -json or -ra
 	return cmd
 }
 
-func (s *session) showOutputsJSON() error {
+func showOutputsJSON(s *session.Session) error {
 	type value struct {
 		Sensitive bool `json:"sensitive"`
 		Value     any  `json:"value"`
 	}
 	all := map[string]value{}
-	for _, output := range s.lab.Outputs {
+	for _, output := range s.Lab.Outputs {
 		all[output.Name] = value{output.Sensitive, output.Value}
 	}
-	return s.writeJSON(all)
+	return writeJSON(s, all)
 }
 
-func (s *session) writeJSON(v any) error {
-	encoder := json.NewEncoder(s.stdout)
+func writeJSON(s *session.Session, v any) error {
+	encoder := json.NewEncoder(s.Stdout)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
 }
 
-func (s *session) showOutput(name string, asJSON, bare bool) error {
-	for _, output := range s.lab.Outputs {
+func showOutput(s *session.Session, name string, asJSON, bare bool) error {
+	for _, output := range s.Lab.Outputs {
 		if output.Name != name {
 			continue
 		}
 		if bare {
 			switch v := output.Value.(type) {
 			case string, bool, float64, int, int64, json.Number:
-				_, err := fmt.Fprint(s.stdout, v)
+				_, err := fmt.Fprint(s.Stdout, v)
 				return err
 			}
 			return fmt.Errorf("the output %s is no text, number or bool: use -json", name)
 		}
 		if asJSON {
-			return s.writeJSON(output.Value)
+			return writeJSON(s, output.Value)
 		}
 		output.Sensitive = false
-		s.note("%s\n", shown(output))
+		s.Note("%s\n", shown(output))
 		return nil
 	}
 	return fmt.Errorf("the lab has no output %s", name)
@@ -106,4 +107,15 @@ func shown(o schema.Output) string {
 		return string(text)
 	}
 	return string(hclwrite.Format(hclwrite.TokensForValue(value).Bytes()))
+}
+
+// showOutputs lists the lab's outputs as Terraform does after an apply.
+func showOutputs(s *session.Session) {
+	if len(s.Lab.Outputs) == 0 || s.Quiet {
+		return
+	}
+	s.Note("\nOutputs:\n\n")
+	for _, output := range s.Lab.Outputs {
+		s.Note("%s = %s\n", output.Name, shown(output))
+	}
 }

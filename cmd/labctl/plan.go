@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/plan"
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -66,20 +67,20 @@ The exit code is 0, or 1 for an error; with -detailed-exitcode it is 2 where the
 			if err != nil {
 				return err
 			}
-			defer s.close()
-			p, err := s.plan(cmd.Context(), asked)
+			defer s.Close()
+			p, err := s.Plan(cmd.Context(), asked)
 			if err != nil {
 				return err
 			}
-			s.out.Plan(p)
+			s.Out.Plan(p)
 			if file != "" {
-				if err := s.save(p, file); err != nil {
+				if err := save(s, p, file); err != nil {
 					return err
 				}
-				s.note("\nThe plan is saved in %s; carry it out with\n  labctl apply %s\n", file, file)
+				s.Note("\nThe plan is saved in %s; carry it out with\n  labctl apply %s\n", file, file)
 			}
 			if detailed && !p.Empty() {
-				return codeError{exitChanges, nil}
+				return session.ExitError{Code: exitChanges}
 			}
 			return nil
 		},
@@ -92,13 +93,13 @@ The exit code is 0, or 1 for an error; with -detailed-exitcode it is 2 where the
 }
 
 // save writes the plan for a later apply.
-func (s *session) save(p *plan.Plan, file string) error {
-	dir, err := filepath.Abs(s.dir)
+func save(s *session.Session, p *plan.Plan, file string) error {
+	dir, err := filepath.Abs(s.Dir)
 	if err != nil {
 		return err
 	}
-	source := plan.Source{Dir: dir, Variables: s.plainVariables()}
-	for _, path := range s.o.varFiles {
+	source := plan.Source{Dir: dir, Variables: s.PlainVariables()}
+	for _, path := range s.Options.VarFiles {
 		whole, err := filepath.Abs(path)
 		if err != nil {
 			return err

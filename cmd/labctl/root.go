@@ -5,10 +5,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/argv"
 )
 
 func newRoot() *cobra.Command {
-	o := &options{}
+	o := &options{Version: versionText()}
 	root := &cobra.Command{
 		Use:   "labctl",
 		Short: "Virtual network labs as code: bridges, machines, NAT and firewalls from HCL",
@@ -21,13 +23,13 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return o.enter()
+			return enter(o)
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(argv.FlagError)
 	root.SuggestionsMinimumDistance = 2
-	o.register(root)
+	register(o, root)
 	root.AddCommand(
 		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
 		newStatus(o), newList(o), newExec(o), newConsole(o), newIP(o),

@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/argv"
 	"github.com/labctl/labctl/internal/sandbox"
+	"github.com/labctl/labctl/internal/session"
 )
 
 func newSandbox() *cobra.Command {
@@ -35,11 +37,11 @@ not be run or found.`,
 			if code == 0 && err == nil {
 				return nil
 			}
-			return codeError{code, err}
+			return session.ExitError{Code: code, Err: err}
 		},
 	}
 	cmd.Flags().BoolVar(&timings, "timings", os.Getenv("LABCTL_SANDBOX_TIMINGS") != "", "tell where the time of its start goes")
-	endFlagsAtCommand(cmd)
+	argv.EndFlagsAtCommand(cmd)
 	return cmd
 }
 

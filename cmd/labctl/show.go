@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/plan"
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/internal/view"
 )
 
@@ -25,15 +26,15 @@ what only labctl says is under the key labctl.`,
 			if err != nil {
 				return err
 			}
-			s := newSession(cmd, o, false)
+			s := session.New(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), false)
 			if asJSON {
-				encoder := json.NewEncoder(s.stdout)
+				encoder := json.NewEncoder(s.Stdout)
 				encoder.SetEscapeHTML(false)
 				return encoder.Encode(view.NewDocument(file.Plan, file.Labctl, file.Created))
 			}
-			s.out.Plan(file.Plan)
+			s.Out.Plan(file.Plan)
 			if !file.Used.IsZero() {
-				s.note("\nThis plan was applied at %s.\n", file.Used.Local().Format(time.DateTime))
+				s.Note("\nThis plan was applied at %s.\n", file.Used.Local().Format(time.DateTime))
 			}
 			return nil
 		},

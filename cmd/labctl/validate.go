@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema/diag"
 )
 
@@ -28,7 +29,7 @@ func newValidate(o *options) *cobra.Command {
 told without a host. It reaches no system, and works where there is no libvirt.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, diags, err := o.read(folder(args))
+			result, diags, err := o.Read(folder(args))
 			if err != nil {
 				return err
 			}
@@ -39,11 +40,11 @@ told without a host. It reaches no system, and works where there is no libvirt.`
 				if err := encoder.Encode(validationOf(diags, result.Files)); err != nil {
 					return err
 				}
-			} else if err := writeDiagnostics(cmd.ErrOrStderr(), o, diags, result.Files); err != nil {
+			} else if err := session.WriteDiagnostics(cmd.ErrOrStderr(), o, diags, result.Files); err != nil {
 				return err
 			}
 			if diags.HasErrors() {
-				return codeError{exitError, nil}
+				return session.ExitError{Code: exitError}
 			}
 			if !asJSON {
 				fmt.Fprintf(out, "The lab %s is valid.\n", result.Lab.Name)

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"context"
@@ -20,14 +20,14 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// defaultURI is the libvirt of this machine.
-const defaultURI = "qemu:///system"
+// DefaultURI is the libvirt of this machine.
+const DefaultURI = "qemu:///system"
 
-// carrier is a host with the providers of what lives on it.
-type carrier struct {
+// Carrier is a host with the providers of what lives on it.
+type Carrier struct {
 	host    schema.Host
 	machine host.Host
-	conn    *libvirt.Conn
+	Conn    *libvirt.Conn
 	images  *image.Provider
 	domains *libvirt.Provider
 	bridges *netplan.Provider
@@ -37,7 +37,7 @@ type carrier struct {
 }
 
 // connect reaches a host.
-func connect(h schema.Host) (*carrier, error) {
+func connect(h schema.Host) (*Carrier, error) {
 	if h.SSH != "" {
 		return nil, &provider.Error{
 			Op: "reach host " + h.SSH, Err: errors.New("hosts over ssh are not supported yet"),
@@ -45,9 +45,9 @@ func connect(h schema.Host) (*carrier, error) {
 		}
 	}
 	if h.URI == "" {
-		h.URI = defaultURI
+		h.URI = DefaultURI
 	}
-	helper, err := guestHelper()
+	helper, err := GuestHelper()
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,10 @@ func connect(h schema.Host) (*carrier, error) {
 		conn.Close()
 		return nil, err
 	}
-	c := &carrier{
-		host: h, machine: local, conn: conn,
-		images:  image.New(local, dataRoot, image.Options{GuestBinary: helper}),
-		domains: libvirt.New(conn, local, dataRoot),
+	c := &Carrier{
+		host: h, machine: local, Conn: conn,
+		images:  image.New(local, DataRoot, image.Options{GuestBinary: helper}),
+		domains: libvirt.New(conn, local, DataRoot),
 		bridges: netplan.New(local, netplan.Kernel(local)),
 		rules:   nftables.New(local),
 		kernel:  sysctl.New(local),
@@ -80,7 +80,7 @@ func connect(h schema.Host) (*carrier, error) {
 }
 
 // bindings lists which provider serves which type of resource. It is the only such list.
-func (c *carrier) bindings() []engine.Binding {
+func (c *Carrier) bindings() []engine.Binding {
 	var list []engine.Binding
 	for _, b := range []struct {
 		typ      string
@@ -98,17 +98,17 @@ func (c *carrier) bindings() []engine.Binding {
 	return list
 }
 
-// guest is the system inside a machine, reached through its agent.
-func (c *carrier) guest(domain string) host.Host {
+// Guest is the system inside a machine, reached through its agent.
+func (c *Carrier) Guest(domain string) host.Host {
 	return host.Agent{Command: func(ctx context.Context, request []byte) ([]byte, error) {
-		return c.conn.AgentCommand(ctx, domain, request)
+		return c.Conn.AgentCommand(ctx, domain, request)
 	}}
 }
 
-func (c *carrier) close() { c.conn.Close() }
+func (c *Carrier) close() { c.Conn.Close() }
 
-// guestHelper is the static helper that goes into guests: $LABCTL_GUEST, or beside labctl itself, or in PATH.
-func guestHelper() (string, error) {
+// GuestHelper is the static helper that goes into guests: $LABCTL_GUEST, or beside labctl itself, or in PATH.
+func GuestHelper() (string, error) {
 	if path := os.Getenv("LABCTL_GUEST"); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			return "", fmt.Errorf("LABCTL_GUEST: %w", err)

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"strings"
@@ -8,14 +8,14 @@ import (
 )
 
 func TestFindMachine(t *testing.T) {
-	machineAt := func(lab, addr string) machine {
+	machineAt := func(lab, addr string) Machine {
 		parsed, err := schema.ParseAddr(addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return machine{Lab: lab, Addr: parsed, Domain: lab + "-" + strings.NewReplacer("vm.", "", `["`, "-", `"]`, "", "[", "-", "]", "").Replace(addr)}
+		return Machine{Lab: lab, Addr: parsed, Domain: lab + "-" + strings.NewReplacer("vm.", "", `["`, "-", `"]`, "", "[", "-", "]", "").Replace(addr)}
 	}
-	all := []machine{
+	all := []Machine{
 		machineAt("one", `vm.nat["a"]`), machineAt("one", `vm.nat["b"]`), machineAt("one", "vm.client[0]"),
 		machineAt("one", "vm.web"), machineAt("two", "vm.web"), machineAt("two", `module.site["x"].vm.r`),
 	}
@@ -32,9 +32,9 @@ func TestFindMachine(t *testing.T) {
 		{"three", "nat.a", "one-nat-a"},
 		{"", `module.site["x"].vm.r`, `two-module.site-x.r`},
 	} {
-		got, err := find(all, test.lab, test.name)
+		got, err := Find(all, test.lab, test.name)
 		if err != nil || got.Domain != test.want {
-			t.Errorf("find(%q, %q) is %q, %v; want %s", test.lab, test.name, got.Domain, err, test.want)
+			t.Errorf("Find(%q, %q) is %q, %v; want %s", test.lab, test.name, got.Domain, err, test.want)
 		}
 	}
 	for name, want := range map[string]string{
@@ -42,11 +42,11 @@ func TestFindMachine(t *testing.T) {
 		"nat":      "there is no machine nat; there are module.site",
 		"bridge.x": "there is no machine bridge.x",
 	} {
-		if _, err := find(all, "", name); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("find(%q): %v", name, err)
+		if _, err := Find(all, "", name); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("Find(%q): %v", name, err)
 		}
 	}
-	if _, err := find(nil, "one", "x"); err == nil || !strings.Contains(err.Error(), "is it applied?") {
+	if _, err := Find(nil, "one", "x"); err == nil || !strings.Contains(err.Error(), "is it applied?") {
 		t.Errorf("of no machines: %v", err)
 	}
 }

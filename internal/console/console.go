@@ -1,4 +1,5 @@
-package main
+// Package console joins a person's terminal to a machine's serial console.
+package console
 
 import (
 	"bytes"
@@ -13,9 +14,9 @@ import (
 // detachKey is ^], which ends a console as it does in virsh and telnet.
 const detachKey = 0x1d
 
-// attach joins a terminal and a machine's console until the user types ^] or the console ends. It reports whether the
+// Attach joins a terminal and a machine's console until the user types ^] or the console ends. It reports whether the
 // user left.
-func attach(in io.Reader, out io.Writer, console io.ReadWriter) (left bool, err error) {
+func Attach(in io.Reader, out io.Writer, console io.ReadWriter) (left bool, err error) {
 	ends := make(chan error, 2)
 	go func() {
 		_, err := io.Copy(out, console)
@@ -57,9 +58,9 @@ func sendTyped(in io.Reader, console io.Writer) error {
 	}
 }
 
-// raw puts the terminal into raw mode, in which every key reaches the machine, and returns what undoes it.
-func raw(terminal *os.File) (restore func(), err error) {
-	if !isTerminal(terminal) {
+// Raw puts the terminal into raw mode, in which every key reaches the machine, and returns what undoes it.
+func Raw(terminal *os.File) (restore func(), err error) {
+	if !term.IsTerminal(int(terminal.Fd())) {
 		return func() {}, nil
 	}
 	before, err := term.MakeRaw(int(terminal.Fd()))

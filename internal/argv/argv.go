@@ -1,4 +1,6 @@
-package main
+// Package argv reads command lines as Terraform's users type them: long flags with one dash, and a word on what was meant
+// where a flag does not exist.
+package argv
 
 import (
 	"fmt"
@@ -9,9 +11,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// normalise lets long flags be written with one dash, as Terraform's users do: -auto-approve, -var 'a=b', -out=FILE.
+// Normalise lets long flags be written with one dash, as Terraform's users do: -auto-approve, -var 'a=b', -out=FILE.
 // What comes after --, and after the command of `exec` and `sandbox`, is somebody else's and stays as it is.
-func normalise(root *cobra.Command, args []string) []string {
+func Normalise(root *cobra.Command, args []string) []string {
 	cmd, words := root, 0
 	out := make([]string, 0, len(args))
 	for i := 0; i < len(args); i++ {
@@ -54,8 +56,8 @@ const ownFlags = "labctl:own-flags"
 
 func interspersed(cmd *cobra.Command) bool { return cmd.Annotations[ownFlags] == "" }
 
-// endFlagsAtCommand makes the first argument of cmd the end of labctl's flags.
-func endFlagsAtCommand(cmd *cobra.Command) {
+// EndFlagsAtCommand makes the first argument of cmd the end of labctl's flags.
+func EndFlagsAtCommand(cmd *cobra.Command) {
 	cmd.Flags().SetInterspersed(false)
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
@@ -88,8 +90,8 @@ func lookup(cmd *cobra.Command, name string) *pflag.Flag {
 	return nil
 }
 
-// flagError adds the nearest flag's name to what pflag says of an unknown one.
-func flagError(cmd *cobra.Command, err error) error {
+// FlagError adds the nearest flag's name to what pflag says of an unknown one.
+func FlagError(cmd *cobra.Command, err error) error {
 	unknown, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return fmt.Errorf("%w\nRun '%s -help' for its flags", err, cmd.CommandPath())

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func TestAttachEndsAtTheDetachKey(t *testing.T) {
 		n, _ := machine.Read(buffer)
 		heard <- string(buffer[:n])
 	}()
-	left, err := attach(strings.NewReader("ls\x1dnever"), io.Discard, console)
+	left, err := Attach(strings.NewReader("ls\x1dnever"), io.Discard, console)
 	if !left || err != nil {
 		t.Errorf("got %v, %v", left, err)
 	}
@@ -34,7 +34,7 @@ func TestAttachEndsWithTheConsole(t *testing.T) {
 	}()
 	input, _ := io.Pipe() // nobody types
 	var screen bytes.Buffer
-	left, err := attach(input, &screen, console)
+	left, err := Attach(input, &screen, console)
 	if left || err != nil || screen.String() != "bye\r\n" {
 		t.Errorf("got %v, %v, %q", left, err, screen.String())
 	}
@@ -48,7 +48,7 @@ func TestAttachShowsTheRestWhenInputEnds(t *testing.T) {
 		machine.Close()
 	}()
 	var screen bytes.Buffer
-	left, err := attach(strings.NewReader("quest"), &screen, console)
+	left, err := Attach(strings.NewReader("quest"), &screen, console)
 	if left || err != nil || screen.String() != "answer" {
 		t.Errorf("got %v, %v, %q", left, err, screen.String())
 	}
@@ -57,7 +57,7 @@ func TestAttachShowsTheRestWhenInputEnds(t *testing.T) {
 func TestAttachReportsABrokenConsole(t *testing.T) {
 	broken := errors.New("stream broke")
 	machine, _ := io.Pipe()
-	_, err := attach(machine, io.Discard, struct {
+	_, err := Attach(machine, io.Discard, struct {
 		io.Reader
 		io.Writer
 	}{io.MultiReader(strings.NewReader("x"), failing{broken}), io.Discard})

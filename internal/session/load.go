@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"errors"
@@ -19,10 +19,10 @@ import (
 // source is the files that a lab was read from.
 type source struct{ result *config.Result }
 
-// read reads the lab in dir with the variables of the command line and the environment.
-func (o *options) read(dir string) (*config.Result, hcl.Diagnostics, error) {
+// Read reads the lab in dir with the variables of the command line and the environment.
+func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
 	vars := map[string]string{}
-	for _, text := range o.vars {
+	for _, text := range o.Vars {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
 			return nil, nil, fmt.Errorf("-var %s: write it as -var 'name=value'", text)
@@ -39,14 +39,14 @@ func (o *options) read(dir string) (*config.Result, hcl.Diagnostics, error) {
 		return nil, nil, fmt.Errorf("%s is a file: give the folder that holds the lab", dir)
 	}
 	result, diags := config.Load(dir, config.Options{
-		Vars: vars, VarFiles: o.varFiles, Env: os.Environ(), Version: strings.TrimPrefix(version, "v"),
+		Vars: vars, VarFiles: o.VarFiles, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
 	})
 	return result, diags, nil
 }
 
-// load reads the session's lab and shows what is wrong with it.
-func (s *session) load(dir string) error {
-	result, diags, err := s.o.read(dir)
+// Load reads the session's lab and shows what is wrong with it.
+func (s *Session) Load(dir string) error {
+	result, diags, err := s.Options.Read(dir)
 	if err != nil {
 		return err
 	}
@@ -54,42 +54,43 @@ func (s *session) load(dir string) error {
 		return err
 	}
 	if diags.HasErrors() || result.Lab == nil {
-		return codeError{exitError, nil}
+		return ExitError{Code: 1}
 	}
-	s.dir, s.lab, s.source = dir, result.Lab, &source{result}
+	s.Dir, s.Lab, s.source = dir, result.Lab, &source{result}
 	return nil
 }
 
 // loadQuietly reads the lab for its name and hosts alone, whatever else may be wrong with it.
-func (s *session) loadQuietly(dir string) error {
-	result, _, err := s.o.read(dir)
+func (s *Session) loadQuietly(dir string) error {
+	result, _, err := s.Options.Read(dir)
 	if err == nil && result.Lab == nil {
 		err = errors.New("no lab")
 	}
 	if err != nil {
 		return err
 	}
-	s.dir, s.lab, s.source = dir, result.Lab, &source{result}
+	s.Dir, s.Lab, s.source = dir, result.Lab, &source{result}
 	return nil
 }
 
 // showDiagnostics writes diagnostics for people to standard error, and for programs into the stream of JSON.
-func (s *session) showDiagnostics(diags hcl.Diagnostics, files map[string]*hcl.File) error {
-	if !s.quiet {
-		return writeDiagnostics(s.stderr, s.o, diags, files)
+func (s *Session) showDiagnostics(diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	if !s.Quiet {
+		return WriteDiagnostics(s.Stderr, s.Options, diags, files)
 	}
 	for _, d := range diag.JSON(diags, files) {
 		m := view.Message{Severity: d.Severity, Summary: d.Summary, Detail: d.Detail}
 		if d.Range != nil {
 			m.Pos = schema.Pos{File: d.Range.Filename, Line: d.Range.Start.Line, Column: d.Range.Start.Column}
 		}
-		s.out.Message(m)
+		s.Out.Message(m)
 	}
 	return nil
 }
 
-func writeDiagnostics(w io.Writer, o *options, diags hcl.Diagnostics, files map[string]*hcl.File) error {
-	if err := diag.Text(w, diags, files, o.color(w), width(w)); err != nil || len(diags) == 0 {
+// WriteDiagnostics writes diagnostics for people.
+func WriteDiagnostics(w io.Writer, o *Options, diags hcl.Diagnostics, files map[string]*hcl.File) error {
+	if err := diag.Text(w, diags, files, o.Color(w), Width(w)); err != nil || len(diags) == 0 {
 		return err
 	}
 	_, err := fmt.Fprintln(w)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/labctl/labctl/internal/argv"
 )
 
 func TestNormalise(t *testing.T) {
@@ -26,7 +28,7 @@ func TestNormalise(t *testing.T) {
 		"destroy -lab holepunch -auto-approve":      "destroy --lab holepunch --auto-approve",
 		"plan -target vm.nat -target=vm.b examples": "plan --target vm.nat --target=vm.b examples",
 	} {
-		got := strings.Join(normalise(newRoot(), strings.Fields(in)), " ")
+		got := strings.Join(argv.Normalise(newRoot(), strings.Fields(in)), " ")
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s:\n%s", in, diff)
 		}

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// machine is a machine of some lab, as its domain's mark tells.
-type machine struct {
+// Machine is a machine of some lab, as its domain's mark tells.
+type Machine struct {
 	Lab    string      `json:"lab"`
 	Addr   schema.Addr `json:"address"`
 	Domain string      `json:"domain"`
@@ -18,18 +18,18 @@ type machine struct {
 	off    bool
 }
 
-// find picks the machine that the user names: by its address, with or without the leading vm, with the key in brackets
+// Find picks the machine that the user names: by its address, with or without the leading vm, with the key in brackets
 // or behind a dot (vm.nat["a"], nat["a"], nat.a), or by its domain's name. Where labs share the address, lab decides; it
 // is "" where the folder holds no lab.
-func find(all []machine, lab, name string) (machine, error) {
-	var matches []machine
+func Find(all []Machine, lab, name string) (Machine, error) {
+	var matches []Machine
 	for _, m := range all {
 		if m.Domain == name || slices.Contains(spellings(name), m.Addr) {
 			matches = append(matches, m)
 		}
 	}
 	if lab != "" && len(matches) > 1 {
-		own := slices.DeleteFunc(slices.Clone(matches), func(m machine) bool { return m.Lab != lab })
+		own := slices.DeleteFunc(slices.Clone(matches), func(m Machine) bool { return m.Lab != lab })
 		if len(own) > 0 {
 			matches = own
 		}
@@ -38,13 +38,13 @@ func find(all []machine, lab, name string) (machine, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		return machine{}, unknownMachine(all, lab, name)
+		return Machine{}, unknownMachine(all, lab, name)
 	}
 	var labs []string
 	for _, m := range matches {
 		labs = append(labs, fmt.Sprintf("%s (lab %s)", m.Domain, m.Lab))
 	}
-	return machine{}, fmt.Errorf("several machines are called %s: say which by the domain's name: %s", name, strings.Join(labs, ", "))
+	return Machine{}, fmt.Errorf("several machines are called %s: say which by the domain's name: %s", name, strings.Join(labs, ", "))
 }
 
 // spellings lists the addresses that name may stand for.
@@ -66,7 +66,7 @@ func spellings(name string) (addrs []schema.Addr) {
 	return addrs
 }
 
-func unknownMachine(all []machine, lab, name string) error {
+func unknownMachine(all []Machine, lab, name string) error {
 	var known []string
 	for _, m := range all {
 		if lab == "" || m.Lab == lab {

@@ -1,0 +1,102 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/labctl/labctl/schema"
+)
+
+// OpenHosts reaches the hosts of the lab in dir, or this machine's libvirt where dir holds none: what labs have made is
+// found by its marks, with no files. The lab's name is "" then.
+func OpenHosts(o *Options, stdout, stderr io.Writer, dir string) (*Session, error) {
+	s := New(o, stdout, stderr, false)
+	if err := s.loadQuietly(dir); err != nil {
+		s.Lab = &schema.Lab{Hosts: []schema.Host{{URI: DefaultURI}}}
+	}
+	return s, s.reach()
+}
+
+// Machines lists the machines of all labs on the session's hosts.
+func (s *Session) Machines(ctx context.Context) ([]Machine, error) {
+	var list []Machine
+	for _, h := range s.Hosts {
+		objects, err := h.domains.List(ctx)
+		if err != nil {
+			return nil, s.Tell(err)
+		}
+		for _, o := range objects {
+			if o.Mark.Lab != "" {
+				domain, ok := o.Body.(*schema.Domain)
+				list = append(list, Machine{
+					Lab: o.Mark.Lab, Addr: o.Mark.Addr.Whole(), Domain: o.ID, Host: h.host.Name, off: ok && !domain.Running,
+				})
+			}
+		}
+	}
+	return list, nil
+}
+
+// Machine finds the running one that the user names, and its host.
+func (s *Session) Machine(ctx context.Context, name string) (Machine, *Carrier, error) {
+	all, err := s.Machines(ctx)
+	if err != nil {
+		return Machine{}, nil, err
+	}
+	m, err := Find(all, s.Lab.Name, name)
+	if err != nil {
+		return Machine{}, nil, err
+	}
+	if m.off {
+		return Machine{}, nil, fmt.Errorf("%s (%s) is off: 'labctl apply' starts it", m.Addr, m.Domain)
+	}
+	h, err := s.Host(m.Host)
+	return m, h, err
+}
+
+// Link is an interface as the guest agent tells of it.
+type Link struct {
+	Name      string `json:"name"`
+	MAC       string `json:"hardware-address"`
+	Addresses []struct {
+		Type   string `json:"ip-address-type"`
+		IP     string `json:"ip-address"`
+		Prefix int    `json:"prefix"`
+	} `json:"ip-addresses"`
+}
+
+// Links asks the agent in a machine for its interfaces.
+func (c *Carrier) Links(ctx context.Context, domain string) ([]Link, error) {
+	text, err := c.Conn.AgentCommand(ctx, domain, []byte(`{"execute":"guest-network-get-interfaces"}`))
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Return []Link `json:"return"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("agent of %s: %w", domain, err)
+	}
+	return answer.Return, nil
+}
+
+// Addresses lists the addresses by which others may reach the machine, IPv4 first, with prefix lengths.
+func Addresses(links []Link) []string {
+	var v4, v6 []string
+	for _, l := range links {
+		for _, a := range l.Addresses {
+			text := fmt.Sprintf("%s/%d", a.IP, a.Prefix)
+			switch {
+			case l.Name == "lo" || strings.HasPrefix(a.IP, "fe80:"):
+			case a.Type == "ipv4":
+				v4 = append(v4, text)
+			default:
+				v6 = append(v6, text)
+			}
+		}
+	}
+	return append(v4, v6...)
+}

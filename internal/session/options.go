@@ -1,0 +1,45 @@
+package session
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// DataRoot is where labctl keeps images and the files of labs.
+const DataRoot = "/var/lib/labctl"
+
+// Options are what the user asked of every command.
+type Options struct {
+	Chdir       string // work in this folder
+	NoColor     bool
+	Parallel    int      // operations at once; 0 is the engine's default
+	Vars        []string // name=value
+	VarFiles    []string
+	LockTimeout time.Duration
+	Connect     string // libvirt URI of the unlabelled host, "" for what the lab says
+	Version     string // of labctl
+}
+
+// Color reports whether w is a terminal that may be written to in colours (https://no-color.org).
+func (o *Options) Color(w io.Writer) bool {
+	return !o.NoColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(w)
+}
+
+// IsTerminal reports whether a stream is one.
+func IsTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// Width is how many columns w has; 80 where it is no terminal.
+func Width(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
