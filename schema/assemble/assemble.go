@@ -108,6 +108,25 @@ func (a *Assembler) Block(in Instance) hcl.Diagnostics {
 	return diag.At(b.addr.String(), diags)
 }
 
+// Declares reports whether just this instance is declared.
+func (a *Assembler) Declares(addr schema.Addr) bool { return a.byAddr[addr.Whole()] != nil }
+
+// Has reports whether the instance is declared, or any where addr has no key.
+func (a *Assembler) Has(addr schema.Addr) bool {
+	if a.Declares(addr) {
+		return true
+	}
+	if addr.Key != "" {
+		return false
+	}
+	for _, b := range a.byKind[addr.Kind] {
+		if b.addr.Block() == addr.Whole() {
+			return true
+		}
+	}
+	return false
+}
+
 // sanitize makes a part of a name of an instance key.
 func sanitize(key string) string {
 	key = strings.Trim(key, `"`)

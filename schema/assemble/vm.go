@@ -41,6 +41,7 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 	}
 	diags = append(diags, a.hostsFile(b)...)
 	diags = append(diags, a.rules(b)...)
+	diags = append(diags, a.refuse(b)...)
 	a.forwarding(b.guest)
 	for _, iface := range b.guest.Interfaces {
 		if len(iface.Addresses) > 0 {

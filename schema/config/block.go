@@ -97,7 +97,7 @@ func (e *evaluator) instance(d *source.Decl, ctx *hcl.EvalContext, in assemble.I
 		}
 	}
 	if cycle != nil {
-		in.Lifecycle, more = e.lifecycle(node, cycle, in.Addr)
+		in.Lifecycle, more = e.lifecycle(d, node, cycle, in.Addr)
 		diags = append(diags, more...)
 		diags = append(diags, e.conditions(cycle, "precondition", ctx)...)
 	}
@@ -146,7 +146,7 @@ func (e *evaluator) condition(s *decode.Shape, ctx *hcl.EvalContext, code, summa
 }
 
 // lifecycle reads how a resource may change.
-func (e *evaluator) lifecycle(node *decode.Node, s *decode.Shape, addr schema.Addr) (schema.Lifecycle, hcl.Diagnostics) {
+func (e *evaluator) lifecycle(d *source.Decl, node *decode.Node, s *decode.Shape, addr schema.Addr) (schema.Lifecycle, hcl.Diagnostics) {
 	var out schema.Lifecycle
 	var diags hcl.Diagnostics
 	if child := node.Child("lifecycle"); child != nil {
@@ -161,7 +161,11 @@ func (e *evaluator) lifecycle(node *decode.Node, s *decode.Shape, addr schema.Ad
 		for _, expr := range exprs {
 			target, more := address(expr, addr.Module)
 			diags = append(diags, more...)
-			if !more.HasErrors() {
+			switch local := target.Module == addr.Module; {
+			case more.HasErrors():
+			case local && d.Mod.Decls[source.Name{Kind: target.Kind, Label: target.Name}] == nil:
+				diags = append(diags, diag.New(diag.UnknownRef, expr.Range(), fmt.Sprintf("There is no %s %q", target.Kind, target.Name), "replace_triggered_by names blocks of this folder."))
+			default:
 				out.ReplaceOn = append(out.ReplaceOn, target)
 			}
 		}

@@ -176,11 +176,19 @@ func (e *evaluator) refactoring(s *decode.Shape, in *scope) {
 			e.moved = append(e.moved, schema.Moved{From: from, To: to})
 		}
 	case "removed":
-		if from, ok := read("from"); ok {
+		from, ok := read("from")
+		if ok && from.Kind != "" && e.assembler.Has(from) {
+			e.diags = append(e.diags, diag.New(diag.MovedAgain, s.Attrs["from"].Expr.Range(), fmt.Sprintf("%s is declared", from),
+				"A removed block is for what is declared no more. Take the block away, or this one."))
+		} else if ok {
 			e.removed = append(e.removed, schema.Removed{From: from, Destroy: node.Flag("destroy")})
 		}
 	case "import":
-		if to, ok := read("to"); ok && !node.Failed {
+		to, ok := read("to")
+		if ok && !e.assembler.Has(to) {
+			e.diags = append(e.diags, diag.New(diag.UnknownRef, s.Attrs["to"].Expr.Range(), fmt.Sprintf("%s is not declared", to),
+				"Declare it as it is to be; labctl then takes the existing thing over under this address."))
+		} else if ok && !node.Failed {
 			e.imports = append(e.imports, schema.Import{To: to, ID: node.Text("id")})
 		}
 	}
@@ -194,6 +202,9 @@ func (e *evaluator) mayMove(from, to schema.Addr, s *decode.Shape) bool {
 	}
 	if from == to {
 		problem = "Both addresses are the same."
+	}
+	if e.assembler.Declares(from) {
+		problem = fmt.Sprintf("%s is still declared.", from)
 	}
 	for _, m := range e.moved {
 		if m.From == from {

@@ -19,6 +19,7 @@ func sample(path string, a *table.Attr) string {
 		"vm.nat.filtering": `"endpoint_independent"`, "vm.nat.inside": `["eth0"]`, "vm.nat.outside": `"eth1"`, "vm.hosts": `{ "10.0.0.1" = "x" }`,
 		"vm.route.interface": `"eth1"`, "vm.route.via": `"10.9.0.2"`, "bridge.route.via": `"10.1.0.2"`,
 		"check.exec.expect_output": `"x+"`, "vm.nat.forward.to": `"10.9.0.5"`, "bridge.name": `"br-x"`, "vm.route.on_link": "true",
+		"vm.sysctl": `{ "net.x" = 7 }`, "vm.file.mode": `"0600"`, "vm.hostdev.pci": `"0000:03:00.0"`, "vm.hostdev.usb": `"046d:c52b"`,
 	}
 	if text, ok := special[path+"."+a.Name]; ok {
 		return text
@@ -76,7 +77,7 @@ const stage = `
 lab "x" {}
 bridge "other" { addresses = ["10.9.0.1/24"] }
 network "other" { existing = true }
-image "other" { build = "micro" }
+image "other" { build = "debian" }
 nftables "other" { ruleset = "table ip other {}" }
 vm "other" {
   image = image.other
@@ -131,6 +132,8 @@ func needs(path string, extra *table.Attr) string {
 		return "clone = \"c\"\n"
 	case path == "vm" && name != "image" && name != "clone" && name != "cdrom":
 		return "image = image.other\n"
+	case path == "vm.hostdev" && name == "":
+		return "usb = \"1234:5678\"\n"
 	case path == "vm.interface" && name == "network":
 		return ""
 	case path == "vm.interface" && name == "addresses":

@@ -211,7 +211,7 @@ output "o" { value = host.h2.ssh }
 // In JSON too a host stands with a label or without.
 func TestHostsInJSON(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"sysctl": {"net.core.somaxconn": 7}}`:          "host.sysctl",
+		`{"sysctl": {"net.core.somaxconn": 7}}`:           "host.sysctl",
 		`{"h1": {"sysctl": {"net.core.somaxconn": 7}}}`:   "host.h1.sysctl",
 		`[{"h1": {"sysctl": {"net.core.somaxconn": 7}}}]`: "host.h1.sysctl",
 	} {

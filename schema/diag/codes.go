@@ -147,7 +147,7 @@ func labCodes() []Explanation {
 		{WrongFamily, "the address families do not fit", "A route to an IPv4 prefix needs an IPv4 gateway, one to an IPv6 prefix an IPv6 gateway."},
 		{OtherHost, "the two are on different hosts", "A machine and the bridge, network or image that it uses must be on the same host."},
 		{NoSource, "the machine has nothing to start from", "A vm takes exactly one of image, clone and cdrom, unless boot has a kernel, a disk has a source, or boot.order names the network."},
-		{MovedAgain, "moved blocks contradict one another", "An address may be moved from only once, and what it was moved from may not be declared any more."},
+		{MovedAgain, "moved blocks contradict one another", "An address may be moved from only once, and what was moved or removed may not be declared any more."},
 		{NATNoForwarding, "the NAT router does not forward", "nat rewrites packets that the machine forwards, and without forwarding = true it forwards none."},
 		{GatewayUnknown, "nobody has the gateway's address", "The gateway is in the right subnet, but neither the bridge nor a machine of the lab on it has that address."},
 		{DroppedPort, "the firewall drops what the check expects", "A check expects an open port on a machine whose input chain drops by default and accepts that port in no rule."},

@@ -1,0 +1,100 @@
+package assemble
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/decode"
+	"github.com/labctl/labctl/schema/diag"
+)
+
+// refuse tells of arguments of a machine that no system would take, or that would have no effect.
+func (a *Assembler) refuse(b *block) hcl.Diagnostics {
+	n, d := b.node, b.domain
+	var diags hcl.Diagnostics
+	add := func(code string, at hcl.Range, summary, detail string) {
+		diags = append(diags, diag.New(code, at, summary, detail))
+	}
+	if d.MaxMemory > 0 && d.MaxMemory < d.Memory {
+		add(diag.OutOfRange, n.At("max_memory"), "max_memory is less than memory", fmt.Sprintf("memory is %d bytes.", d.Memory))
+	}
+	if d.MaxVCPUs > 0 && d.MaxVCPUs < d.VCPUs {
+		add(diag.OutOfRange, n.At("max_vcpus"), "max_vcpus is less than vcpus", fmt.Sprintf("There are %d vcpus.", d.VCPUs))
+	}
+	if d.Image != nil && d.Image.Build == "micro" {
+		for _, name := range []string{"packages", "user_data"} {
+			if n.Has(name) {
+				add(diag.Conflict, n.At(name), fmt.Sprintf("A micro image has no %s", name), "It has neither cloud-init nor a package manager. Use build = \"debian\" or a cloud image.")
+			}
+		}
+		if ssh := n.Child("ssh"); ssh != nil {
+			add(diag.Conflict, ssh.DefRange, "A micro image has no ssh", "Machines with it are entered by labctl exec and labctl console. Use build = \"debian\" or a cloud image.")
+		}
+	}
+	if name := d.Name; !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+:-]*$`).MatchString(name) || len(name) > 200 {
+		add(diag.BadName, n.At("name"), fmt.Sprintf("%q cannot be the name of a machine", name), "Names of machines are letters, digits and _ . + : -, and begin with a letter or digit.")
+	}
+	if name := n.Text("hostname"); n.Attrs["hostname"] != nil && !hostname(name) {
+		add(diag.BadName, n.At("hostname"), fmt.Sprintf("%q cannot be a host name", name), "Its parts are letters, digits and -, at most 63 of them, with dots between (RFC 1123).")
+	}
+	for key := range b.guest.Sysctl {
+		if !strings.Contains(key, ".") || strings.ContainsAny(key, " =\n") {
+			add(diag.Malformed, n.Find(fmt.Sprintf("sysctl[%q]", key)), fmt.Sprintf("%q is no kernel setting", key), `Write its dotted name, as "net.ipv4.ip_forward".`)
+		}
+	}
+	n.Each("file", func(file *decode.Node) { diags = append(diags, refuseFile(file)...) })
+	n.Each("interface", func(iface *decode.Node) {
+		if pci := iface.Text("pci"); pci != "" && !isPCI(pci) {
+			add(diag.Malformed, iface.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write domain, bus, slot and function in hexadecimal, as 0000:00:03.0.")
+		}
+	})
+	n.Each("hostdev", func(dev *decode.Node) {
+		switch pci, usb := dev.Text("pci"), dev.Text("usb"); {
+		case (pci == "") == (usb == ""):
+			add(diag.Conflict, dev.DefRange, "A hostdev has one of pci and usb", "Say which device of the host it is.")
+		case pci != "" && !isPCI(pci):
+			add(diag.Malformed, dev.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write it as lspci -D does: 0000:03:00.0.")
+		case usb != "" && !regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$`).MatchString(usb):
+			add(diag.Malformed, dev.At("usb"), fmt.Sprintf("%q is no USB identity", usb), "Write vendor and product as lsusb does: 046d:c52b.")
+		}
+	})
+	return diags
+}
+
+func isPCI(text string) bool {
+	return regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\.[0-7]$`).MatchString(text)
+}
+
+// hostname reports whether a name is one that systems take (RFC 1123, 2.1).
+func hostname(name string) bool {
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		if len(part) > 63 || !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`).MatchString(part) {
+			return false
+		}
+	}
+	return true
+}
+
+func refuseFile(n *decode.Node) hcl.Diagnostics {
+	var f schema.File
+	var diags hcl.Diagnostics
+	f.Path, f.Mode, f.Owner = n.Label(), n.Text("mode"), n.Text("owner")
+	if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
+		diags = append(diags, diag.In(diag.New(diag.Malformed, n.Labels[0].Range, fmt.Sprintf("%q is no absolute path", f.Path), "Write where the file stands in the machine, from /."), n.DefRange))
+	}
+	if f.Mode != "" && !regexp.MustCompile(`^0?[0-7]{3,4}$`).MatchString(f.Mode) {
+		diags = append(diags, diag.New(diag.Malformed, n.At("mode"), fmt.Sprintf("%q are no permissions", f.Mode), `Write them in octal and in quotes, as "0644".`))
+	}
+	if f.Owner != "" && !regexp.MustCompile(`^[a-z_0-9][a-z0-9_-]*(:[a-z_0-9][a-z0-9_-]*)?$`).MatchString(f.Owner) {
+		diags = append(diags, diag.New(diag.Malformed, n.At("owner"), fmt.Sprintf("%q is no owner", f.Owner), "Write USER or USER:GROUP."))
+	}
+	return diags
+}
