@@ -16,15 +16,20 @@ func expression() object { return object{"type": "string", "pattern": `\$\{|%\{`
 
 // JSONSchema describes *.hcl.json files (JSON Schema, draft 2020-12), for editors.
 func JSONSchema(root *table.Block) map[string]any {
-	schema := body(root)
+	m := maker{defs: object{}}
+	schema := m.body(root, "")
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["$id"] = "https://labctl.dev/schema/lab.json"
 	schema["title"] = "labctl lab"
+	schema["$defs"] = m.defs
 	return schema
 }
 
+// maker collects the bodies of blocks, each once.
+type maker struct{ defs object }
+
 // body is what stands between a block's braces.
-func body(b *table.Block) object {
+func (m maker) body(b *table.Block, path string) object {
 	properties := object{"//": object{"description": "A remark."}}
 	required := []string{}
 	for i := range b.Attrs {
@@ -38,7 +43,7 @@ func body(b *table.Block) object {
 		}
 	}
 	for i := range b.Blocks {
-		properties[b.Blocks[i].Kind] = block(&b.Blocks[i])
+		properties[b.Blocks[i].Kind] = m.block(&b.Blocks[i], path)
 		if b.Blocks[i].Count == table.Exactly1 && b.Kind != "" {
 			required = append(required, b.Blocks[i].Kind)
 		}
@@ -57,22 +62,30 @@ func body(b *table.Block) object {
 }
 
 // block is a block's labels, each a level of objects, around its body; several of one label are a list.
-func block(b *table.Block) object {
-	inner := body(b)
-	out := object{"anyOf": []any{inner, object{"type": "array", "items": inner}}}
+func (m maker) block(b *table.Block, path string) object {
+	path = strings.TrimPrefix(path+"."+b.Kind, ".")
+	m.defs[path] = m.body(b, path)
+	ref := object{"$ref": "#/$defs/" + path}
 	if b.LabelOptional {
-		labelled := object{"type": "object", "additionalProperties": inner, "minProperties": 1}
-		return object{"description": b.Doc, "anyOf": []any{inner, labelled, object{"type": "array", "items": object{"anyOf": []any{inner, labelled}}}}}
+		labelled := object{"type": "object", "additionalProperties": ref, "minProperties": 1}
+		return object{"description": b.Doc, "anyOf": []any{ref, labelled, object{"type": "array", "items": object{"anyOf": []any{ref, labelled}}}}}
 	}
+	out := oneOrMore(ref)
 	for i := len(b.Labels) - 1; i >= 0; i-- {
 		level := object{"type": "object", "additionalProperties": out}
 		if enum := b.Labels[i].Enum; len(enum) > 0 {
 			level["propertyNames"] = object{"enum": enum}
 		}
-		out = object{"anyOf": []any{level, object{"type": "array", "items": level}}}
+		name := path + ":" + b.Labels[i].Name
+		m.defs[name] = level
+		out = oneOrMore(object{"$ref": "#/$defs/" + name})
 	}
 	out["description"] = b.Doc
 	return out
+}
+
+func oneOrMore(one object) object {
+	return object{"anyOf": []any{one, object{"type": "array", "items": one}}}
 }
 
 func attribute(a *table.Attr) object {

@@ -152,9 +152,9 @@ func functions() string {
 	all := function.All(".")
 	var w strings.Builder
 	w.WriteString("# Functions\n\nThey are those of Terraform that make sense without a cloud, under the same names, and `mac(seed)`, which derives a MAC address. Relative paths are taken from the lab's folder. " +
-		"There is none that gives something else each time it is called.\n\n| function | |\n| --- | --- |\n")
+		"There is none that gives something else each time it is called.\n\n")
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(&w, "| `%s` | %s |\n", signature(name, all[name]), cell(all[name].Description()))
+		fmt.Fprintf(&w, "- `%s`\n", signature(name, all[name]))
 	}
 	return w.String()
 }
