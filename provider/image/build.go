@@ -17,7 +17,7 @@ func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) e
 	if err != nil {
 		return err
 	}
-	m.From = sources(in)
+	m.From, m.Cmdline = sources(in), micro.Cmdline
 	return nil
 }
 

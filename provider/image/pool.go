@@ -41,6 +41,7 @@ type Manifest struct {
 	Built    time.Time         `json:"built"`
 	From     []Source          `json:"from,omitempty"`     // what a built image is made of
 	Packages map[string]string `json:"packages,omitempty"` // version by package, for people
+	Cmdline  string            `json:"cmdline,omitempty"`  // that the kernel is made for, where the image has one
 }
 
 // Source is one input of a build and what tells its versions apart.

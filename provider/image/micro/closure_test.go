@@ -43,31 +43,51 @@ func TestClosureNamesTheMissingLibrary(t *testing.T) {
 	}
 }
 
-// A program that was linked against a library starts with the stand-in in its place; what is left out says so and ends the
-// program.
-func TestStandIn(t *testing.T) {
-	dir := t.TempDir()
-	path, script := filepath.Join(dir, "libssl.so.3"), filepath.Join(dir, "map")
-	if err := os.WriteFile(script, []byte("OPENSSL_3.0.0 { global: *; };"), 0o600); err != nil {
+// A program that was linked against libraries starts with stand-ins in their places; what is left out says so and ends the
+// program. One library has symbol versions, the other has none.
+func TestStandIns(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	script := filepath.Join(dir, "map")
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, "lib"), 0o755), os.WriteFile(script, []byte("OPENSSL_3.0.0 { global: *; };"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	real := compile(t, "int SSL_CTX_new(void) { return 5; } int SSL_connect(void) { return 6; }",
-		"-shared", "-fPIC", "-Wl,-soname,libssl.so.3", "-Wl,--version-script="+script)
+	for source, name := range map[string]string{
+		"int SSL_CTX_new(void) { return 5; } int SSL_connect(void) { return 6; }": "libssl.so.3",
+		"int pcre2_compile_8(void) { return 7; }":                                 "libpcre2-8.so.0",
+	} {
+		args := []string{"-shared", "-fPIC", "-Wl,-soname," + name}
+		if name == "libssl.so.3" {
+			args = append(args, "-Wl,--version-script="+script)
+		}
+		if err := os.Rename(compile(t, source, args...), filepath.Join(root, "lib", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	program := compile(t, `
 		#include <stdio.h>
-		int SSL_CTX_new(void), SSL_connect(void);
-		int main(void) { printf("%d\n", SSL_CTX_new()); fflush(stdout); return SSL_connect(); }`, real, "-Wl,-z,now", "-Wl,-rpath,"+dir)
-	made, err := standIns("", []string{program, "/etc/passwd"})
-	if err != nil || len(made) != 1 {
-		t.Fatalf("%d stand-ins, %v", len(made), err)
-	}
-	if err := os.WriteFile(path, made["libssl.so.3"], 0o755); err != nil {
+		int SSL_CTX_new(void), SSL_connect(void), pcre2_compile_8(void);
+		int main(int argc, char **argv) {
+			printf("%d\n", SSL_CTX_new()); fflush(stdout);
+			return argc > 1 ? SSL_connect() : pcre2_compile_8();
+		}`, "-Wl,-z,now", "-Wl,-rpath,"+dir, filepath.Join(root, "lib/libssl.so.3"), filepath.Join(root, "lib/libpcre2-8.so.0"))
+	if err := os.Rename(program, filepath.Join(root, "program")); err != nil {
 		t.Fatal(err)
 	}
-	out, err := (host.Local{}).Run(t.Context(), host.Cmd(program))
-	failed, ok := errors.AsType[*host.CommandError](err)
-	if !ok || failed.Exit != 127 || failed.Stderr != "labctl: TLS is left out of the micro image (SSL_connect)\n" || string(out.Stdout) != "1\n" {
-		t.Errorf("printed %q: %v", out.Stdout, err)
+	made, err := standIns(root, []string{"/program", "/lib/../lib/libssl.so.3"})
+	if err != nil || len(made) != 2 {
+		t.Fatalf("%d stand-ins, %v", len(made), err)
+	}
+	for name, library := range made {
+		if err := os.WriteFile(filepath.Join(dir, name), library, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, args := range map[string][]string{"TLS is left out of the micro image (SSL_connect)": {"x"}, "GRegex is left out of the micro image (pcre2_compile_8)": nil} {
+		out, err := (host.Local{}).Run(t.Context(), host.Cmd(append([]string{filepath.Join(root, "program")}, args...)...))
+		failed, ok := errors.AsType[*host.CommandError](err)
+		if !ok || failed.Exit != 127 || failed.Stderr != "labctl: "+want+"\n" || string(out.Stdout) != "1\n" {
+			t.Errorf("printed %q: %v", out.Stdout, err)
+		}
 	}
 }
 

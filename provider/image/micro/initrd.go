@@ -28,7 +28,8 @@ var rootFiles embed.FS
 // recipe is a digest of what this package puts into the image by itself.
 func recipe() string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, "format 1", programs, modules, withoutApplets, leftOut, preparations, droppedSections)
+	fmt.Fprintln(sum, "format 1", programs, modules, withoutApplets, leftOut, preparations, versionQuestions, droppedSections, droppedTables)
+	sum.Write(stub)
 	err := fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -35,9 +35,9 @@ var errNoPVH = errors.New("the kernel has no PVH entry (CONFIG_PVH)")
 
 // packKernel makes of a distribution's kernel one that is smaller and starts sooner.
 //
-// A distribution's bzImage is compressed for speed, by half as much as it could be, and brings the types of all
-// its data structures, for BPF, which no guest of a lab reads. Here the kernel proper is taken out, its types are dropped, and it is
-// packed with Zstandard behind a stub that QEMU starts by the PVH protocol, which also leaves out the 16-bit
+// A distribution's bzImage is compressed for speed, by half as much as it could be, and brings tables for
+// debuggers, which no guest of a lab reads. Here the kernel proper is taken out, those tables are dropped, and it is packed with
+// Zstandard behind a stub that QEMU starts by the PVH protocol, which also leaves out the 16-bit
 // setup and the moving about of addresses.
 func packKernel(ctx context.Context, h host.Host, bzImage []byte) ([]byte, error) {
 	vmlinux, err := unpackBzImage(bzImage)
@@ -105,7 +105,11 @@ type flat struct {
 	entry   uint64 // physical, of its PVH entry
 }
 
-// flatten lays a kernel's segments out in memory, without its types for BPF.
+// droppedTables are zeroed in the kernel: the types for BPF, and the tables for exact stack traces (a crash then shows the
+// addresses on the stack and not which of them are frames).
+var droppedTables = [...]string{".BTF", ".orc_unwind", ".orc_unwind_ip"}
+
+// flatten lays a kernel's segments out in memory, without the tables that are dropped.
 func flatten(vmlinux []byte) (*flat, error) {
 	f, err := elf.NewFile(bytes.NewReader(vmlinux))
 	if err != nil {
@@ -139,8 +143,11 @@ func flatten(vmlinux []byte) (*flat, error) {
 		if _, err := p.ReadAt(memory[p.Paddr-image.address:][:p.Filesz], 0); err != nil {
 			return nil, fmt.Errorf("kernel: %w", err)
 		}
-		if types := f.Section(".BTF"); types != nil && types.Addr >= p.Vaddr && types.Addr+types.Size <= p.Vaddr+p.Filesz {
-			clear(memory[p.Paddr-image.address+types.Addr-p.Vaddr:][:types.Size])
+		for _, name := range droppedTables {
+			table := f.Section(name)
+			if table != nil && table.Addr >= p.Vaddr && table.Addr+table.FileSize <= p.Vaddr+p.Filesz {
+				clear(memory[p.Paddr-image.address+table.Addr-p.Vaddr:][:table.FileSize])
+			}
 		}
 	}
 	image.data = bytes.TrimRight(memory, "\x00")

@@ -15,13 +15,17 @@ import (
 )
 
 // leftOut are libraries of which the guest gets a stand-in: they are megabytes, and serve features that a lab guest has no
-// use for. A stand-in has every versioned symbol that the guest's programs ask for, so that they start; a program that calls one ends with a
+// use for. A stand-in has every symbol that the guest's programs ask for, so that they start; a program that calls one ends with a
 // line that says what is left out.
 var leftOut = map[string]string{
 	"libssl.so.3":    "TLS",
 	"libcrypto.so.3": "TLS",
 	"libdbus-1.so.3": "capture from D-Bus",
 	"liblua5.3.so.0": "Lua",
+	"libbpf.so.1":    "BPF",
+	"libelf.so.1":    "BPF",
+	// Of GLib, for regular expressions, of which the guest agent has none.
+	"libpcre2-8.so.0": "GRegex",
 }
 
 // preparations are OpenSSL functions that ncat calls to get ready for TLS also when it does none (and tcpdump to tell its
@@ -31,8 +35,11 @@ var preparations = [...]string{
 	"SSL_CTX_new", "SSL_CTX_ctrl", "SSL_CTX_free", "SSL_CTX_set_*", "SSL_CTX_clear_options", "SSL_CTX_load_verify_locations",
 }
 
-func isPreparation(symbol string) bool {
-	return slices.ContainsFunc(preparations[:], func(pattern string) bool {
+// versionQuestions are functions that programs call to print the versions of their libraries. Their stand-ins answer with nothing.
+var versionQuestions = [...]string{"OpenSSL_version", "libbpf_version_string", "SSLeay_version"}
+
+func matchesAny(patterns []string, symbol string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		matches, _ := path.Match(pattern, symbol)
 		return matches
 	})
@@ -76,19 +83,57 @@ func addWants(root, file string, wants map[string]map[want]bool) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range symbols {
-		if leftOut[s.Library] == "" || s.Section != elf.SHN_UNDEF {
+	libraries, err := f.ImportedLibraries()
+	if err != nil {
+		return err
+	}
+	for _, library := range libraries {
+		if leftOut[library] == "" {
 			continue
 		}
-		if elf.ST_TYPE(s.Info) == elf.STT_OBJECT {
-			return fmt.Errorf("it takes data (%s) from %s, for which functions alone cannot stand in", s.Name, s.Library)
+		exports, err := exportsOf(root, library)
+		if err != nil {
+			return err
 		}
-		if wants[s.Library] == nil {
-			wants[s.Library] = map[want]bool{}
+		if wants[library] == nil {
+			wants[library] = map[want]bool{}
 		}
-		wants[s.Library][want{s.Name, s.Version}] = true
+		for _, s := range symbols {
+			unversioned := s.Library == "" && exports[s.Name]
+			if s.Section != elf.SHN_UNDEF || s.Library != library && !unversioned {
+				continue
+			}
+			if elf.ST_TYPE(s.Info) == elf.STT_OBJECT {
+				return fmt.Errorf("it takes data (%s) from %s, for which functions alone cannot stand in", s.Name, library)
+			}
+			wants[library][want{s.Name, s.Version}] = true
+		}
 	}
 	return nil
+}
+
+// exportsOf is the names that a library defines. Where a library has no versions, what wants a symbol does not say of which library.
+func exportsOf(root, library string) (map[string]bool, error) {
+	path, err := findLibrary(root, library)
+	if err != nil {
+		return nil, err
+	}
+	f, err := elf.Open(filepath.Join(root, path))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	exports := map[string]bool{}
+	for _, s := range symbols {
+		if s.Section != elf.SHN_UNDEF {
+			exports[s.Name] = true
+		}
+	}
+	return exports, nil
 }
 
 // sharedObject puts an x86-64 shared object together, after the System V ABI, chapter 5, and the Linux Standard Base's
@@ -127,12 +172,13 @@ func (o *sharedObject) put(values ...any) uint64 {
 }
 
 // standIn is a shared object in place of the library name, in which every symbol is a function: one that says so and ends the process, or, for a
-// preparation, one that returns 1.
+// preparation or a question for a version, one that returns 1 or 0.
 func standIn(name string, symbols []want, feature string) []byte {
 	o := &sharedObject{offsets: map[string]uint32{}}
 	o.string("")
 	o.Write(make([]byte, headersSize))
 	succeed := o.put([]byte{0xb8, 1, 0, 0, 0, 0xc3}) // mov eax, 1; ret
+	nothing := o.put([]byte{0x31, 0xc0, 0xc3})       // xor eax, eax; ret
 	versions := []string{name}
 	table, versym := []any{elf.Sym64{}}, []any{uint16(0)}
 	for _, s := range symbols {
@@ -143,8 +189,13 @@ func standIn(name string, symbols []want, feature string) []byte {
 				index = len(versions)
 			}
 		}
-		code := succeed
-		if !isPreparation(s.name) {
+		var code uint64
+		switch {
+		case matchesAny(preparations[:], s.name):
+			code = succeed
+		case matchesAny(versionQuestions[:], s.name):
+			code = nothing
+		default:
 			line := fmt.Sprintf("labctl: %s is left out of the micro image (%s)\n", feature, s.name)
 			text := o.put([]byte(line))
 			code = o.put(exitCode(int32(text), line, o.Len()))
