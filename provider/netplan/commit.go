@@ -49,31 +49,42 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 		r.failed(on, "check with netplan", err)
 		return r
 	}
+	g, err := p.arm(ctx, lab, f, view, on)
+	if err != nil {
+		r.failed(on, "guard the host's network", err)
+		return r
+	}
+	p.enact(ctx, lab, t, view, f, text, on, r)
+	p.keep(ctx, g, on, r)
+	p.finish(ctx, lab, f, on, r)
+	return r
+}
+
+// enact takes away what goes, writes the file and loads it.
+func (p *Provider) enact(ctx context.Context, lab string, t *tree.Tree, view *link.View, f *tree.File, text []byte, on []*edit, r results) {
 	p.letGo(ctx, lab, t, view, on, r)
 	if on = r.step(on, "write "+path.Base(f.Path)); len(on) == 0 {
-		return r
+		return
 	}
 	if err := p.ungenerate(ctx, t, lab, on); err != nil {
 		r.failed(on, "write bridges", err)
-		return r
+		return
 	}
 	if !bytes.Equal(text, f.Text) {
 		if err := p.put(ctx, f.Path, text); err != nil {
 			r.failed(on, "write bridges", err)
-			return r
+			return
 		}
 	}
 	if p.settled(ctx, lab, on, r) {
-		return r
+		return
 	}
 	on = r.step(on, "netplan generate")
 	if err := p.generate(ctx, f, text); err != nil {
 		r.failed(on, "write bridges", err)
-		return r
+		return
 	}
 	p.load(ctx, lab, on, r)
-	p.finish(ctx, lab, f, on, r)
-	return r
 }
 
 // ungenerate takes away what netplan has generated for removed bridges, while their marks stand: whoever is stopped after
@@ -128,7 +139,7 @@ func (p *Provider) finish(ctx context.Context, lab string, f *tree.File, edits [
 			mark.Incomplete, noted = false, true
 		}
 	}
-	if on := r.step(edits, "write "+path.Base(f.Path)); !noted || len(on) == 0 {
+	if !noted || len(r.step(edits, "write "+path.Base(f.Path))) == 0 {
 		return
 	}
 	text, err := tree.Render(tree.Heading(lab), f, f.Configured)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -160,7 +161,7 @@ func TestOnlyTheMarkChangesNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"try", "write 90-labctl-bench.yaml"}, m.log); diff != "" {
+	if diff := cmp.Diff([]string{"try", "disarm", "write 90-labctl-bench.yaml"}, m.log); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -189,5 +190,35 @@ func TestBrokenFileIsAnErrorAndNotEmpty(t *testing.T) {
 	}
 	if objects, err := p.Read(t.Context(), "demo", nil); err == nil || !strings.Contains(err.Error(), "90-labctl-demo.yaml") {
 		t.Errorf("%v %v", objects, err)
+	}
+}
+
+func TestLifelines(t *testing.T) {
+	m := newMachine(t)
+	p := m.provider()
+	p.Patience, p.Peer = time.Millisecond, "10.3.0.77"
+	silent := map[string]bool{"10.3.0.9": true}
+	m.answer = func(address string) bool { return !silent[address] }
+	m.view.Routes = []link.Route{{Route: schema.Route{To: "default", Via: "10.3.0.1", Interface: "eth0"}},
+		{Route: schema.Route{To: "default", Via: "10.3.0.9", Interface: "eth1", Metric: 9}}}
+	r := declared(func(*schema.Bridge) {})
+	apply := func() (string, error) {
+		m.log = nil
+		err := p.Apply(t.Context(), "bench", provider.Change{Addr: r.Addr, Action: provider.Update, Want: &r})
+		return strings.Join(m.log, "\n"), err
+	}
+	log, err := apply()
+	if err != nil || !strings.Contains(log, "arm\n") || !strings.HasSuffix(log, "ask 10.3.0.1\nask 10.3.0.77\ndisarm\nwrite 90-labctl-bench.yaml") {
+		t.Errorf("%v\n%s", err, log)
+	}
+	// What was silent before is no reason to go back; what falls silent is.
+	r.Body.(*schema.Bridge).MTU = 1300
+	asked := 0
+	m.answer = func(address string) bool {
+		asked++
+		return asked <= 3
+	}
+	if log, err = apply(); err == nil || !strings.Contains(err.Error(), "the change was taken back") || !strings.HasSuffix(log, "take back") {
+		t.Errorf("%v\n%s", err, log)
 	}
 }

@@ -29,12 +29,13 @@ type machine struct {
 
 	mu     sync.Mutex
 	view   link.View
-	loaded map[string]schema.Bridge // what networkd has read
-	made   map[string]schema.Bridge // what netplan has generated
-	log    []string                 // commands, in short
-	refuse string                   // netplan refuses files that hold this
-	cut    bool                     // the line to the machine is
-	late   bool                     // the trial does not meet what generate refuses
+	loaded map[string]schema.Bridge  // what networkd has read
+	made   map[string]schema.Bridge  // what netplan has generated
+	log    []string                  // commands, in short
+	refuse string                    // netplan refuses files that hold this
+	cut    bool                      // the line to the machine is
+	answer func(address string) bool // which addresses answer; none for nil
+	late   bool                      // the trial does not meet what generate refuses
 }
 
 func newMachine(t *testing.T) *machine {
@@ -94,8 +95,23 @@ func (m *machine) Run(ctx context.Context, c host.Command) (host.Output, error) 
 		return host.Output{}, nil
 	case c.Args[0] == "busctl":
 		return host.Output{}, nil
+	case c.Args[0] == "sh" && strings.Contains(c.Args[2], "ip neigh"):
+		m.note("ask", c.Args[3])
+		if m.answer == nil || !m.answer(c.Args[3]) {
+			return host.Output{}, &host.CommandError{Args: c.Args, Exit: 1}
+		}
+		return host.Output{}, nil
+	case c.Args[0] == "sh" && strings.Contains(c.Args[2], "setsid"):
+		m.note("arm")
+		return host.Output{}, nil
+	case c.Args[0] == "sh" && strings.Contains(c.Args[2], "kill "):
+		m.note(map[bool]string{true: "take back", false: "disarm"}[strings.Contains(c.Args[2], "now")])
+		return host.Output{}, nil
+	case c.Args[0] == "sh" && strings.Contains(c.Args[2], "tar "): // reads files below the root, and nothing else
+		return host.Local{}.Run(ctx, c)
 	}
-	return host.Local{}.Run(ctx, c)
+	// Nothing else may run: this is the test machine's own network.
+	return host.Output{}, fmt.Errorf("the fake host has no %v", c.Args)
 }
 
 func (m *machine) complain(c host.Command, text string, heed bool) error {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
@@ -28,6 +29,11 @@ type Provider struct {
 
 	// Root is the folder taken for /, so that tests have a tree of their own. Below it stands etc/netplan.
 	Root string
+	// Peer is who labctl serves from afar, "" for nobody: the client's address of $SSH_CONNECTION. Like the host's default
+	// gateways, it must answer after a change as it did before.
+	Peer string
+	// Patience is how long after a change these may be silent before it is taken back.
+	Patience time.Duration
 
 	turn    sync.Mutex // held by the one Apply that writes for all that wait
 	mu      sync.Mutex // guards what follows
@@ -42,7 +48,9 @@ type Links = link.Links
 func Kernel(h host.Host) Links { return link.Kernel(h) }
 
 // New is a provider for one host. links is its kernel's view, see Kernel.
-func New(h host.Host, links link.Links) *Provider { return &Provider{host: h, links: links, Root: "/"} }
+func New(h host.Host, links link.Links) *Provider {
+	return &Provider{host: h, links: links, Root: "/", Patience: patient}
+}
 
 // aux is what Plan and Apply know of an object beside its body.
 type aux struct {
