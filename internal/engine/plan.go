@@ -167,7 +167,7 @@ func (b *builder) planOne(want schema.Resource, s *source, have found) (plan.Ite
 
 // compareMark makes an item that changes nothing else write the mark, where that says something else than it should.
 func (b *builder) compareMark(item *plan.Item, want schema.Resource, have *provider.Object) {
-	item.Drift = item.Action != provider.NoOp && item.Action != provider.Verify &&
+	item.Drift = item.Action != provider.NoOp && item.Action != provider.Verify && !have.Mark.Incomplete &&
 		have.Mark.Fingerprint != "" && have.Mark.Fingerprint == provider.Fingerprint(b.declared[want.Addr].Body)
 	if have.Mark.Addr != want.Addr {
 		item.From = have.Mark.Addr

@@ -3,6 +3,7 @@ package view
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labctl/labctl/internal/plan"
@@ -27,7 +28,14 @@ type Message struct {
 func Messages(err error, locate Locator) []Message {
 	var list []Message
 	for _, one := range parts(err) {
-		list = append(list, message(one, locate))
+		m := message(one, locate)
+		// what failed in an apply often fails in the read-back again, with fewer words
+		told := slices.ContainsFunc(list, func(earlier Message) bool {
+			return earlier.Summary == m.Summary && (m.Addr == schema.Addr{} || m.Addr == earlier.Addr) && m.Changes == nil
+		})
+		if !told {
+			list = append(list, m)
+		}
 	}
 	return list
 }

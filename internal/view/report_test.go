@@ -111,6 +111,7 @@ func refusal(t *testing.T) error {
 			{Addr: parse(t, "vm.x"), What: "it is gone"},
 		}},
 		errors.New("an error of no resource"),
+		errors.New("an error of no resource"), // told once
 	))
 }
 
