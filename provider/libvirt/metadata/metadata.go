@@ -1,4 +1,5 @@
-package domainxml
+// Package metadata is labctl's own element in the <metadata> of libvirt's objects: the mark, and what was declared.
+package metadata
 
 import (
 	"encoding/json"
@@ -16,13 +17,13 @@ import (
 // prefix of labctl's namespace in XML that it writes. Readers go by the namespace.
 const prefix = "lab"
 
-// Meta is what labctl writes in a domain's <metadata>.
-type Meta struct {
+// Meta is what labctl writes of an object whose declaration is a T.
+type Meta[T any] struct {
 	Mark   provider.Mark
-	Folder string // absolute path of the folder with the domain's own files
-	// Declared is the domain as it was last declared: libvirt has no place for a part of it (timeouts, sizes of disks, the
+	Folder string // absolute path of the folder with the object's own files
+	// Declared is the object as it was last declared: libvirt has no place for a part of it (timeouts, sizes of disks, the
 	// image's address), and what was not declared is not compared.
-	Declared *schema.Domain
+	Declared *T
 }
 
 // element is Meta as XML. Children match in any namespace: virDomainSetMetadata(3) leaves them without one.
@@ -38,13 +39,13 @@ type element struct {
 	Declaration    string   `xml:"declaration"`
 }
 
-// XML is the element for a domain's <metadata>, namespace included.
-func (m Meta) XML() (string, error) { return m.format(prefix + ":") }
+// XML is the element for an object's <metadata>, namespace included.
+func (m Meta[T]) XML() (string, error) { return m.format(prefix + ":") }
 
 // Bare is the element as virDomainSetMetadata(3) wants it: libvirt adds the namespace itself.
-func (m Meta) Bare() (string, error) { return m.format("") }
+func (m Meta[T]) Bare() (string, error) { return m.format("") }
 
-func (m Meta) format(p string) (string, error) {
+func (m Meta[T]) format(p string) (string, error) {
 	declaration, err := json.Marshal(m.Declared)
 	if err != nil {
 		return "", err
@@ -88,12 +89,12 @@ func escape(text string) string {
 	return b.String()
 }
 
-// Marked reports whether a domain's XML can hold labctl's mark: a quick look, to spare parsing what does not.
+// Marked reports whether an object's XML can hold labctl's mark: a quick look, to spare parsing what does not.
 func Marked(text string) bool { return strings.Contains(text, schema.XMLNamespace) }
 
-// ParseMeta reads labctl's element out of the inside of <metadata>. ok is false where there is none. rest is everything
+// Parse reads labctl's element out of the inside of <metadata>. ok is false where there is none. rest is everything
 // else in it, which is somebody else's and is kept.
-func ParseMeta(inner string) (m Meta, rest string, ok bool, err error) {
+func Parse[T any](inner string) (m Meta[T], rest string, ok bool, err error) {
 	dec := xml.NewDecoder(strings.NewReader(inner))
 	var others strings.Builder
 	for {
@@ -103,7 +104,7 @@ func ParseMeta(inner string) (m Meta, rest string, ok bool, err error) {
 			break
 		}
 		if err != nil {
-			return Meta{}, "", false, fmt.Errorf("domain metadata: %w", err)
+			return m, "", false, fmt.Errorf("metadata: %w", err)
 		}
 		start, isStart := token.(xml.StartElement)
 		if !isStart {
@@ -111,53 +112,53 @@ func ParseMeta(inner string) (m Meta, rest string, ok bool, err error) {
 		}
 		if start.Name.Space != schema.XMLNamespace || start.Name.Local != "lab" {
 			if err := dec.Skip(); err != nil {
-				return Meta{}, "", false, fmt.Errorf("domain metadata: %w", err)
+				return m, "", false, fmt.Errorf("metadata: %w", err)
 			}
 			others.WriteString(inner[before:dec.InputOffset()])
 			continue
 		}
 		var e element
 		if err := dec.DecodeElement(&e, &start); err != nil {
-			return Meta{}, "", false, fmt.Errorf("labctl's mark: %w", err)
+			return Meta[T]{}, "", false, fmt.Errorf("labctl's mark: %w", err)
 		}
-		if m, err = e.meta(); err != nil {
-			return Meta{}, "", false, fmt.Errorf("labctl's mark: %w", err)
+		if m, err = parse[T](e); err != nil {
+			return Meta[T]{}, "", false, fmt.Errorf("labctl's mark: %w", err)
 		}
 		ok = true
 	}
 	return m, others.String(), ok, nil
 }
 
-func (e element) meta() (Meta, error) {
+func parse[T any](e element) (Meta[T], error) {
 	addr, err := schema.ParseAddr(e.Address)
 	if err != nil {
-		return Meta{}, err
+		return Meta[T]{}, err
 	}
-	m := Meta{Folder: e.Folder, Mark: provider.Mark{
+	m := Meta[T]{Folder: e.Folder, Mark: provider.Mark{
 		Lab: e.Name, Addr: addr, Version: e.Version, Fingerprint: e.Fingerprint,
 		PreventDestroy: e.PreventDestroy, Incomplete: e.Incomplete,
 	}}
 	for _, text := range e.Deps {
 		dep, err := schema.ParseAddr(text)
 		if err != nil {
-			return Meta{}, err
+			return Meta[T]{}, err
 		}
 		m.Mark.Deps = append(m.Mark.Deps, dep)
 	}
 	if e.Declaration != "" {
-		m.Declared = new(schema.Domain)
+		m.Declared = new(T)
 		if err := json.Unmarshal([]byte(e.Declaration), m.Declared); err != nil {
-			return Meta{}, fmt.Errorf("declaration: %w", err)
+			return Meta[T]{}, fmt.Errorf("declaration: %w", err)
 		}
 	}
 	return m, nil
 }
 
 // ParseBare reads the element as virDomainGetMetadata(3) gives it: libvirt leaves its namespace out.
-func ParseBare(text string) (Meta, error) {
+func ParseBare[T any](text string) (Meta[T], error) {
 	var e element
 	if err := xml.Unmarshal([]byte(text), &e); err != nil {
-		return Meta{}, fmt.Errorf("labctl's mark: %w", err)
+		return Meta[T]{}, fmt.Errorf("labctl's mark: %w", err)
 	}
-	return e.meta()
+	return parse[T](e)
 }
