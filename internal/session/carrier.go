@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/labctl/labctl/internal/engine"
 	"github.com/labctl/labctl/internal/host"
@@ -76,6 +77,8 @@ func connect(h schema.Host) (*Carrier, error) {
 		guests:  inner,
 	}
 	c.domains.Helper = helper
+	// Who works over ssh must not be cut off by a bridge: the client's address is the first word (ssh(1)).
+	c.bridges.Peer, _, _ = strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
 	return c, nil
 }
 
