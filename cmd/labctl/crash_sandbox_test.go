@@ -66,9 +66,33 @@ type crash struct {
 	vars   []string
 }
 
+func newCrash(t *testing.T) *crash {
+	t.Helper()
+	c := &crash{t: t, dir: t.TempDir(), helper: filepath.Join(t.TempDir(), "labctl-guest")}
+	helper, err := os.ReadFile("../../bin/labctl-guest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.helper, helper, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "lab.hcl"), []byte(crashLab), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // labctl runs the real labctl in a process of its own, or with a step the one that dies there; it gives its exit code, -1
 // for a death by signal, and what it printed.
 func (c *crash) labctl(step int, args ...string) (int, string) {
+	c.t.Helper()
+	if step < 0 {
+		return c.start("labctl", nil, args...)
+	}
+	return c.start("labctl-killed", []string{fmt.Sprintf("%s=%d", stepVariable, step)}, args...)
+}
+
+func (c *crash) start(program string, env []string, args ...string) (int, string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Minute)
 	defer cancel()
@@ -77,12 +101,8 @@ func (c *crash) labctl(step int, args ...string) (int, string) {
 		c.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, self, append(append(args, c.vars...), c.dir)...)
-	cmd.Args[0] = "labctl"
-	if step >= 0 {
-		cmd.Args[0] = "labctl-killed"
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", killVariable, step))
-	}
-	cmd.Env = append(cmd.Environ(), "LABCTL_GUEST="+c.helper)
+	cmd.Args[0] = program
+	cmd.Env = append(os.Environ(), append(env, "LABCTL_GUEST="+c.helper)...)
 	out, err := cmd.CombinedOutput()
 	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exited.ExitCode(), string(out)
@@ -127,17 +147,7 @@ func TestKilledAnywhere(t *testing.T) {
 		running string
 	}{{"defined", "false"}, {"running", "true"}} {
 		t.Run(way.name, func(t *testing.T) {
-			c := &crash{t: t, dir: t.TempDir(), helper: filepath.Join(t.TempDir(), "labctl-guest")}
-			helper, err := os.ReadFile("../../bin/labctl-guest")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(c.helper, helper, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(c.dir, "lab.hcl"), []byte(crashLab), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			c := newCrash(t)
 			before := leftovers(t)
 			first := []string{"-var=second=false", "-var=running=" + way.running}
 			second := []string{"-var=second=true", "-var=running=" + way.running}

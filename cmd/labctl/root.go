@@ -33,6 +33,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.AddCommand(
 		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
 		newStatus(o), newList(o), newExec(o), newConsole(o), newIP(o),
+		newEval(o), newExplain(), newSchema(), newDocs(),
 		newImage(), newSandbox(), newVersion(),
 	)
 	return root
