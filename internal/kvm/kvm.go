@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func boot(ctx context.Context, h host.Host, root string) (Verdict, error) {
 	if err := h.WriteFile(ctx, image, sector(), 0o644); err != nil {
 		return Verdict{}, fmt.Errorf("write the guest that proves KVM: %w", err)
 	}
-	seconds := fmt.Sprint(int(Deadline / time.Second))
+	seconds := strconv.Itoa(int(Deadline / time.Second))
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, Deadline+2*time.Second)
 	defer cancel()
@@ -88,7 +89,7 @@ func boot(ctx context.Context, h host.Host, root string) (Verdict, error) {
 	case took >= Deadline:
 		return without(ctx, fmt.Sprintf("/dev/kvm is there, but a guest under KVM did not run its first instructions in %s s", seconds))
 	case ran && failed.Exit == 127:
-		return Verdict{}, fmt.Errorf("prove KVM: qemu-system-x86_64 or timeout is not installed")
+		return Verdict{}, errors.New("prove KVM: qemu-system-x86_64 or timeout is not installed")
 	}
 	said := err.Error()
 	if ran && failed.Stderr != "" {

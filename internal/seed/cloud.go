@@ -78,7 +78,7 @@ func userData(g *schema.Guest, helper bool) ([]byte, error) {
 	switch own := strings.TrimLeft(g.UserData, "\n"); {
 	case own == "":
 		return cloudConfig(config)
-	case strings.HasPrefix(own, "#cloud-config"):
+	case firstLine(own) == "#cloud-config":
 		var declared map[string]any
 		if err := yaml.Unmarshal([]byte(own), &declared); err != nil {
 			return nil, fmt.Errorf("user_data is not a cloud-config: %w", err)
@@ -162,7 +162,8 @@ func multi(config map[string]any, own string) ([]byte, error) {
 		text []byte
 	}{{"text/cloud-config", mine}, {kind, []byte(own)}} {
 		body, err := parts.CreatePart(textproto.MIMEHeader{
-			"Content-Type": {part.kind + `; charset="utf-8"`}, "MIME-Version": {"1.0"}})
+			"Content-Type": {part.kind + `; charset="utf-8"`}, "MIME-Version": {"1.0"},
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -176,17 +177,24 @@ func multi(config map[string]any, own string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimRight(line, " \t\r")
+}
+
 // contentType is cloud-init's name of a format that it knows by its first line.
 func contentType(text string) (string, error) {
 	for _, known := range [][2]string{
-		{"#!", "text/x-shellscript"}, {"#include", "text/x-include-url"}, {"#cloud-boothook", "text/cloud-boothook"},
-		{"#part-handler", "text/part-handler"}, {"#cloud-config-archive", "text/cloud-config-archive"},
+		{"#!", "text/x-shellscript"},
+		{"#include", "text/x-include-url"},
+		{"#cloud-boothook", "text/cloud-boothook"},
+		{"#part-handler", "text/part-handler"},
+		{"#cloud-config-archive", "text/cloud-config-archive"},
 		{"## template: jinja", "text/jinja2"},
 	} {
 		if strings.HasPrefix(text, known[0]) {
 			return known[1], nil
 		}
 	}
-	first, _, _ := strings.Cut(text, "\n")
-	return "", fmt.Errorf("user_data begins with %q, which cloud-init does not know: begin it with #cloud-config or #!/bin/sh", first)
+	return "", fmt.Errorf("user_data begins with %q, which cloud-init does not know: begin it with #cloud-config or #!/bin/sh", firstLine(text))
 }

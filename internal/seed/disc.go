@@ -73,7 +73,7 @@ func (d Disc) Build() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // nothing is left to do about it
+	defer os.RemoveAll(work)
 	tree := filepath.Join(work, "tree")
 	for name, data := range files {
 		path := filepath.Join(tree, name)
@@ -105,7 +105,7 @@ func write(image, tree string) error {
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // the image is read back whole
+	defer out.Close()
 	disc, err := iso9660.Create(file.New(out, false), 0, 0, sector, tree)
 	if err != nil {
 		return err
