@@ -91,6 +91,7 @@ func (c *Carrier) bindings() []engine.Binding {
 	}{
 		{"image", c.images},
 		{"bridge", c.bridges},
+		{"network", libvirt.NewNetworks(c.Conn)},
 		{"vm", c.domains},
 		{guest.Type, c.guests},
 		{"host.nftables", c.rules},
