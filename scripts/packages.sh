@@ -4,10 +4,10 @@ set -euo pipefail
 
 packages=(
   libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils # machines
-  nftables netplan.io iproute2 conntrack                           # networks
+  nftables netplan.io iproute2 conntrack dnsmasq-base iptables     # networks
   dbus systemd                                                     # the sandbox
   # What the micro image is made of.
-  linux-image-cloud-amd64 busybox-static qemu-guest-agent ncat cpio e2fsprogs kmod
+  linux-image-cloud-amd64 busybox-static qemu-guest-agent ncat tcpdump cpio e2fsprogs kmod zstd
   # What labctl is built with: Go itself is taken as installed.
   gcc libc6-dev make git ca-certificates
 )
