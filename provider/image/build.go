@@ -3,8 +3,8 @@ package image
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/image/micro"
@@ -12,8 +12,10 @@ import (
 
 // makeMicro builds the micro image. The disk of one that exists stays: overlays stand on it.
 func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) error {
-	_, err := os.Stat(filepath.Join(p.pool.Path(m.Image.Key), "disk.qcow2"))
-	in, err := micro.Build(ctx, p.host, scratch, micro.Options{Guest: p.opts.GuestBinary, NoDisk: err == nil})
+	old, err := p.pool.Manifest(m.Image.Key)
+	whole := err == nil && p.pool.same(old, "disk.qcow2")
+	o := micro.Options{Guest: p.opts.GuestBinary, NoDisk: whole, Packed: p.packedKernel}
+	in, err := micro.Build(ctx, p.host, scratch, o)
 	if err != nil {
 		return err
 	}
@@ -21,9 +23,25 @@ func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) e
 	return nil
 }
 
+// packedKernel finds a kernel in the pool by what it was packed from.
+func (p *Provider) packedKernel(id string) string {
+	all, err := p.pool.List()
+	if err != nil {
+		return ""
+	}
+	for _, m := range all {
+		if slices.Contains(m.From, Source{packedKernel, id}) && p.pool.Changed(m) == "" {
+			return filepath.Join(p.pool.Path(m.Image.Key), "kernel")
+		}
+	}
+	return ""
+}
+
+const packedKernel = "packed kernel"
+
 // sources is a build's inputs as the manifest keeps them.
 func sources(in micro.Inputs) []Source {
-	from := []Source{{"labctl", in.Recipe}, {"labctl-guest", in.Guest}, {"kernel", in.Release}}
+	from := []Source{{"labctl", in.Recipe}, {"labctl-guest", in.Guest}, {"kernel", in.Release}, {packedKernel, in.PackedKernel()}}
 	for _, f := range in.Files {
 		from = append(from, Source{f.Path, fmt.Sprintf("%d-%d", f.Size, f.MTime)})
 	}

@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
@@ -25,14 +27,21 @@ type Options struct {
 
 // Provider serves resources of type "image".
 type Provider struct {
-	host host.Host
-	pool Pool
-	opts Options
+	host       host.Host
+	pool       Pool
+	opts       Options
+	client     *http.Client
+	retryAfter time.Duration // the first time; twice as long each further time
 }
 
 // New serves the pool in root/images, using programs of h. The pool is on this machine.
 func New(h host.Host, root string, opts Options) *Provider {
-	return &Provider{host: h, pool: Pool{Dir: filepath.Join(root, "images")}, opts: opts}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = stallTime
+	return &Provider{
+		host: h, pool: Pool{Dir: filepath.Join(root, "images")}, opts: opts,
+		client: &http.Client{Transport: transport}, retryAfter: time.Second,
+	}
 }
 
 // Pool is the provider's pool.
@@ -112,8 +121,15 @@ func (p *Provider) ensure(ctx context.Context, img schema.Image) error {
 		return err
 	}
 	defer unlock()
-	if m, err := p.pool.Manifest(img.Key); err == nil && p.stale(m) == nil {
-		return nil
+	if m, err := p.pool.Manifest(img.Key); err == nil {
+		if p.pool.Changed(m) != "" && p.pool.Verify(ctx, img.Key) == nil {
+			if err := p.pool.refresh(m); err != nil { // copied or touched, and still the same
+				return err
+			}
+		}
+		if p.stale(m) == nil {
+			return nil
+		}
 	}
 	scratch, err := p.pool.Scratch(img.Key)
 	if err != nil {
@@ -133,6 +149,8 @@ func (p *Provider) make(ctx context.Context, scratch string, m *Manifest) error 
 	switch {
 	case m.Image.Build == "micro":
 		return p.makeMicro(ctx, scratch, m)
+	case m.Image.Build == "" && m.Image.Source != "":
+		return p.makeFromSource(ctx, scratch, m)
 	case m.Image.Build != "":
 		return fmt.Errorf("build %q is not known: write \"micro\" or \"debian\"", m.Image.Build)
 	}

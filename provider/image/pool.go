@@ -122,12 +122,17 @@ func (p Pool) List() ([]*Manifest, error) {
 // Changed says which file of an image is no longer as its manifest has it, by size and time: "" where none is.
 func (p Pool) Changed(m *Manifest) string {
 	for _, name := range sortedNames(m.Files) {
-		info, err := os.Stat(filepath.Join(p.Path(m.Image.Key), name))
-		if err != nil || info.Size() != m.Files[name].Size || info.ModTime().UnixNano() != m.Files[name].MTime {
+		if !p.same(m, name) {
 			return name
 		}
 	}
 	return ""
+}
+
+func (p Pool) same(m *Manifest, name string) bool {
+	info, err := os.Stat(filepath.Join(p.Path(m.Image.Key), name))
+	want, has := m.Files[name]
+	return err == nil && has && info.Size() == want.Size && info.ModTime().UnixNano() == want.MTime
 }
 
 // Verify reads an image's files whole and compares them with its manifest.
@@ -253,11 +258,7 @@ func (p Pool) Commit(ctx context.Context, scratch string, m *Manifest) error {
 			return err
 		}
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(filepath.Join(target, manifestName), append(text, '\n'), 0o644, renameio.IgnoreUmask()); err != nil {
+	if err := m.write(target); err != nil {
 		return err
 	}
 	if replace {
@@ -267,6 +268,28 @@ func (p Pool) Commit(ctx context.Context, scratch string, m *Manifest) error {
 		return err
 	}
 	return os.Rename(scratch, dir)
+}
+
+// refresh writes an image's manifest with the times that its files have now.
+func (p Pool) refresh(m *Manifest) error {
+	dir := p.Path(m.Image.Key)
+	for name, d := range m.Files {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		d.MTime = info.ModTime().UnixNano()
+		m.Files[name] = d
+	}
+	return m.write(dir)
+}
+
+func (m *Manifest) write(dir string) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o644, renameio.IgnoreUmask())
 }
 
 func digest(ctx context.Context, path string) (Digest, error) {
