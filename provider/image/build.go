@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/image/micro"
@@ -14,7 +13,7 @@ import (
 func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) error {
 	old, err := p.pool.Manifest(m.Image.Key)
 	whole := err == nil && p.pool.same(old, "disk.qcow2")
-	o := micro.Options{Guest: p.opts.GuestBinary, NoDisk: whole, Packed: p.packedKernel}
+	o := micro.Options{Guest: p.opts.GuestBinary, NoDisk: whole, Cache: filepath.Join(p.pool.Dir, cacheName)}
 	in, err := micro.Build(ctx, p.host, scratch, o)
 	if err != nil {
 		return err
@@ -23,25 +22,12 @@ func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) e
 	return nil
 }
 
-// packedKernel finds a kernel in the pool by what it was packed from.
-func (p *Provider) packedKernel(id string) string {
-	all, err := p.pool.List()
-	if err != nil {
-		return ""
-	}
-	for _, m := range all {
-		if slices.Contains(m.From, Source{packedKernel, id}) && p.pool.Changed(m) == "" {
-			return filepath.Join(p.pool.Path(m.Image.Key), "kernel")
-		}
-	}
-	return ""
-}
-
-const packedKernel = "packed kernel"
+// cacheName is the folder in the pool for packed parts of the micro image.
+const cacheName = ".packed"
 
 // sources is a build's inputs as the manifest keeps them.
 func sources(in micro.Inputs) []Source {
-	from := []Source{{"labctl", in.Recipe}, {"labctl-guest", in.Guest}, {"kernel", in.Release}, {packedKernel, in.PackedKernel()}}
+	from := []Source{{"labctl", in.Recipe}, {"labctl-guest", in.Guest}, {"kernel", in.Release}}
 	for _, f := range in.Files {
 		from = append(from, Source{f.Path, fmt.Sprintf("%d-%d", f.Size, f.MTime)})
 	}

@@ -115,7 +115,7 @@ func (p *Provider) fetchRest(ctx context.Context, d *partial) error {
 	}
 	request.Header.Set("User-Agent", "labctl")
 	request.Header.Set("Accept-Encoding", "identity") // lengths and digests are of the file itself
-	if d.have > 0 && d.Validator == "" { // nothing tells whether the rest is of the same file
+	if d.have > 0 && d.Validator == "" {              // nothing tells whether the rest is of the same file
 		if err := d.restart(); err != nil {
 			return &finalError{err}
 		}

@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
-	"github.com/labctl/labctl/internal/host"
 )
 
 // rootFiles are the files of the guest that labctl writes itself. Executable are those that begin with #!.
@@ -28,7 +27,7 @@ var rootFiles embed.FS
 // recipe is a digest of what this package puts into the image by itself.
 func recipe() string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, "format 1", programs, modules, withoutApplets, leftOut, preparations, versionQuestions, droppedSections, droppedTables)
+	fmt.Fprintln(sum, "format 2", programs, modules, withoutApplets, leftOut, preparations, versionQuestions, droppedSections, droppedTables, squeezeLevel)
 	sum.Write(stub)
 	err := fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -90,21 +89,47 @@ func (a *archive) link(name, target string) error {
 	return err
 }
 
-// writeInitrd writes the compressed initramfs to a file.
-func writeInitrd(ctx context.Context, h host.Host, path string, in Inputs) error {
-	applets, err := appletsOf(ctx, h, in)
+// writeInitrd writes the compressed initramfs to a file: an archive of the system and one of labctl-guest, which changes more often.
+// The kernel takes any number of them, one behind the other (Linux' Documentation/driver-api/early-userspace/buffer-format.rst).
+func writeInitrd(ctx context.Context, s *squeezer, path string, in Inputs) error {
+	applets, err := appletsOf(ctx, s.host, in)
 	if err != nil {
 		return err
 	}
-	var plain bytes.Buffer
-	if err := writeArchive(&plain, in, applets); err != nil {
+	var system, guest bytes.Buffer
+	if err := writeArchive(&system, in, applets); err != nil {
 		return err
 	}
-	packed, err := squeeze(ctx, h, plain.Bytes(), "-19")
-	if err != nil {
+	if err := writeGuest(&guest, in); err != nil {
 		return err
 	}
-	return os.WriteFile(path, packed, 0o644)
+	var initrd []byte
+	for _, archive := range []*bytes.Buffer{&system, &guest} {
+		packed, err := s.squeeze(ctx, archive.Bytes())
+		if err != nil {
+			return err
+		}
+		initrd = append(initrd, packed...)
+		for len(initrd)%4 != 0 {
+			initrd = append(initrd, 0)
+		}
+	}
+	return os.WriteFile(path, initrd, 0o644)
+}
+
+// writeGuest writes the archive of labctl-guest: an empty one where the image is built without.
+func writeGuest(w io.Writer, in Inputs) error {
+	a := &archive{w: cpio.NewWriter(w), dirs: map[string]bool{}}
+	if in.opts.Guest != "" {
+		data, err := os.ReadFile(in.opts.Guest)
+		if err != nil {
+			return err
+		}
+		if err := a.file("/usr/bin/labctl-guest", 0o755, data); err != nil {
+			return err
+		}
+	}
+	return a.w.Close()
 }
 
 func writeArchive(w io.Writer, in Inputs, applets []string) error {
@@ -138,9 +163,9 @@ func writeArchive(w io.Writer, in Inputs, applets []string) error {
 	return a.w.Close()
 }
 
-// addOwn adds the files that labctl writes itself, and labctl-guest.
-func addOwn(a *archive, in Inputs) error {
-	err := fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
+// addOwn adds the files that labctl writes itself.
+func addOwn(a *archive, _ Inputs) error {
+	return fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -154,14 +179,6 @@ func addOwn(a *archive, in Inputs) error {
 		}
 		return a.file(strings.TrimPrefix(name, "root"), mode, data)
 	})
-	if err != nil || in.opts.Guest == "" {
-		return err
-	}
-	data, err := os.ReadFile(in.opts.Guest)
-	if err != nil {
-		return err
-	}
-	return a.file("/usr/bin/labctl-guest", 0o755, data)
 }
 
 func addPrograms(a *archive, in Inputs) error {

@@ -47,14 +47,6 @@ func (in Inputs) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// PackedKernel identifies the kernel that a build packs: equal for two builds whose kernels are the same.
-func (in Inputs) PackedKernel() string {
-	sum := sha256.New()
-	fmt.Fprintln(sum, "format 1", in.kernel, droppedTables, kernelLevel)
-	sum.Write(stub)
-	return hex.EncodeToString(sum.Sum(nil)[:8])
-}
-
 // Missing lists the programs that a build needs and this machine lacks, as one error each that names the package to install.
 func Missing(o Options) []error {
 	var errs []error

@@ -12,7 +12,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/labctl/labctl/internal/host"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 )
@@ -39,7 +38,7 @@ var errNoPVH = errors.New("the kernel has no PVH entry (CONFIG_PVH)")
 // debuggers, which no guest of a lab reads. Here the kernel proper is taken out, those tables are dropped, and it is packed with
 // Zstandard behind a stub that QEMU starts by the PVH protocol, which also leaves out the 16-bit
 // setup and the moving about of addresses.
-func packKernel(ctx context.Context, h host.Host, bzImage []byte) ([]byte, error) {
+func packKernel(ctx context.Context, s *squeezer, bzImage []byte) ([]byte, error) {
 	vmlinux, err := unpackBzImage(bzImage)
 	if err != nil {
 		return nil, err
@@ -48,16 +47,12 @@ func packKernel(ctx context.Context, h host.Host, bzImage []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	frame, err := squeeze(ctx, h, image.data, kernelLevel[:]...)
+	frame, err := s.squeeze(ctx, image.data, "-T0", "-B8MiB") // jobs of this size let all processors work, and cost nothing
 	if err != nil {
 		return nil, err
 	}
 	return image.wrap(frame), nil
 }
-
-// kernelLevel is how zstd(1) packs the kernel. Half the search depth of level 18 costs a hundredth in size and saves a third of the
-// time; jobs of 8 MiB let all processors work and cost nothing.
-var kernelLevel = [...]string{"-18", "--zstd=searchLog=4", "-T0", "-B8MiB"}
 
 // unpackBzImage takes the kernel proper, an ELF file, out of a bzImage (Linux' Documentation/x86/boot.rst, protocol 2.08).
 func unpackBzImage(image []byte) ([]byte, error) {
@@ -218,12 +213,4 @@ func (k *flat) wrap(frame []byte) []byte {
 		_ = binary.Write(&out, binary.LittleEndian, part) // to memory: it cannot fail
 	}
 	return out.Bytes()
-}
-
-// squeeze packs data into one Zstandard frame, as small as can be in a few seconds, with further arguments of zstd(1). The program is
-// used since no library packs as well without C.
-func squeeze(ctx context.Context, h host.Host, data []byte, args ...string) ([]byte, error) {
-	command := append([]string{"zstd", "-q", "-c", "--no-check", fmt.Sprintf("--stream-size=%d", len(data))}, args...)
-	out, err := h.Run(ctx, host.Command{Args: command, Stdin: data})
-	return out.Stdout, err
 }

@@ -126,7 +126,7 @@ func TestStubUnpacks(t *testing.T) {
 			}
 			check(fmt.Sprint(name, ", ", level), encoder.EncodeAll(data, nil), data)
 		}
-		packed, err := squeeze(t.Context(), host.Local{}, data, "-19")
+		packed, err := (&squeezer{host: host.Local{}}).squeeze(t.Context(), data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestStubNoticesDamage(t *testing.T) {
 	}
 	program := compile(t, harness, "-I", stubDir)
 	frame := filepath.Join(t.TempDir(), "frame")
-	packed, err := squeeze(t.Context(), host.Local{}, samples()["text"])
+	packed, err := (&squeezer{host: host.Local{}}).squeeze(t.Context(), samples()["text"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,5 +227,36 @@ func TestWrappedKernel(t *testing.T) {
 		if have := binary.LittleEndian.Uint64(task[8*i:]); have != want {
 			t.Errorf("parameter %d is %#x, want %#x", i, have, want)
 		}
+	}
+}
+
+// What was packed before is not packed again, and what is no longer used is forgotten.
+func TestSqueezeRemembers(t *testing.T) {
+	cache := t.TempDir()
+	names := func() (names []string) {
+		entries, err := os.ReadDir(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	first := &squeezer{host: host.Local{}, cache: cache, used: map[string]bool{}}
+	for _, text := range []string{"one", "two"} {
+		if _, err := first.squeeze(t.Context(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.forget(); err != nil || len(names()) != 2 {
+		t.Fatalf("kept %v, %v", names(), err)
+	}
+	second := &squeezer{host: nil, cache: cache, used: map[string]bool{}} // no host: whatever runs a program panics
+	if frame, err := second.squeeze(t.Context(), []byte("one")); err != nil || !bytes.HasPrefix(frame, []byte("\x28\xb5\x2f\xfd")) {
+		t.Errorf("% x, %v", frame, err)
+	}
+	if err := second.forget(); err != nil || len(names()) != 1 {
+		t.Errorf("kept %v, %v", names(), err)
 	}
 }

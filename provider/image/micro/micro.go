@@ -39,9 +39,7 @@ type Options struct {
 	Modules string // folder of modules by release, default /lib/modules
 	Root    string // prefix of every path of a program or library, default ""
 	NoDisk  bool   // leave the disk out
-	// Packed finds a kernel that an earlier build packed, by Inputs.PackedKernel, since packing takes most of a build's time:
-	// its path, "" where there is none.
-	Packed func(id string) string
+	Cache   string // folder that keeps packed parts from one build to the next, "" for none
 }
 
 // Build writes kernel, initrd disk.qcow2 into the folder dir.
@@ -53,10 +51,11 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) (Inputs, err
 	if err := provider.Step(ctx, "pack kernel and initrd"); err != nil {
 		return Inputs{}, err
 	}
+	packer := &squeezer{host: h, cache: o.Cache, used: map[string]bool{}}
 	packing, packingCtx := errgroup.WithContext(ctx)
-	packing.Go(func() error { return writeKernel(packingCtx, h, filepath.Join(dir, "kernel"), in) })
-	packing.Go(func() error { return writeInitrd(packingCtx, h, filepath.Join(dir, "initrd"), in) })
-	if err := packing.Wait(); err != nil {
+	packing.Go(func() error { return writeKernel(packingCtx, packer, filepath.Join(dir, "kernel"), in) })
+	packing.Go(func() error { return writeInitrd(packingCtx, packer, filepath.Join(dir, "initrd"), in) })
+	if err := errors.Join(packing.Wait(), packer.forget()); err != nil {
 		return Inputs{}, err
 	}
 	if o.NoDisk {
@@ -69,17 +68,12 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) (Inputs, err
 }
 
 // writeKernel writes the kernel, packed where it can be.
-func writeKernel(ctx context.Context, h host.Host, path string, in Inputs) error {
-	if in.opts.Packed != nil {
-		if packed := in.opts.Packed(in.PackedKernel()); packed != "" && os.Link(packed, path) == nil {
-			return nil
-		}
-	}
+func writeKernel(ctx context.Context, s *squeezer, path string, in Inputs) error {
 	bzImage, err := os.ReadFile(in.kernel.Path)
 	if err != nil {
 		return err
 	}
-	packed, err := packKernel(ctx, h, bzImage)
+	packed, err := packKernel(ctx, s, bzImage)
 	if errors.Is(err, errNoPVH) {
 		packed, err = bzImage, nil
 	}

@@ -68,11 +68,6 @@ func (s *moduleSet) closure(patterns []string) ([]string, error) {
 	return files, nil
 }
 
-// has reports whether the kernel can do what the module does, built in or as one of the files.
-func (s *moduleSet) has(name string) bool {
-	return s.builtin[name] || s.byName[name] != ""
-}
-
 // moduleName is the name by which the kernel knows the module in a file: without folder and suffix, and with underscores.
 func moduleName(file string) string {
 	name, _, _ := strings.Cut(path.Base(file), ".ko")
