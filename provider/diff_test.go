@@ -45,7 +45,7 @@ var words = []string{"", "a", "b", "eth0", "10.0.0.0/8", "/etc/x.y", `"q" [0]`, 
 func fill(random *rand.Rand, v reflect.Value, name string) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if addr, is := v.Addr().Interface().(*schema.Addr); is {
+		if addr, is := reflect.TypeAssert[*schema.Addr](v.Addr()); is {
 			*addr = schema.Addr{Kind: "image", Name: string('a' + rune(random.Intn(2)))}
 			return
 		}

@@ -160,7 +160,7 @@ func small() *schema.Lab {
 func with[T any](l *schema.Lab, addr string, edit func(body *T)) *schema.Lab {
 	for n := range l.Resources {
 		if l.Resources[n].Addr == at(addr) {
-			edit(any(l.Resources[n].Body).(*T))
+			edit(l.Resources[n].Body.(*T))
 		}
 	}
 	return l

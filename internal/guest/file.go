@@ -69,7 +69,7 @@ func ownerIDs(text string) (uid, gid int, err error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		if u, err = user.LookupId(name); err != nil {
-			if uid, err = strconv.Atoi(name); err != nil {
+			if _, err = strconv.Atoi(name); err != nil {
 				return 0, 0, note.Refuse("this guest has no user %q", name)
 			}
 			u = &user.User{Uid: name, Gid: name}

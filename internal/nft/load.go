@@ -2,6 +2,7 @@ package nft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -102,7 +103,7 @@ func Load(ctx context.Context, h host.Host, text string) error {
 // counted in text, and changes nothing.
 func Replace(ctx context.Context, h host.Host, text string) error {
 	err := Load(ctx, h, "flush ruleset\n"+text)
-	if bad, ok := err.(*RefusedError); ok {
+	if bad, ok := errors.AsType[*RefusedError](err); ok {
 		for i := range bad.Lines {
 			if bad.Lines[i].File == "" {
 				bad.Lines[i].Line--
@@ -114,7 +115,7 @@ func Replace(ctx context.Context, h host.Host, text string) error {
 
 // refused makes a *RefusedError of a command's failure; another error stays what it is.
 func refused(err error) error {
-	failed, ok := err.(*host.CommandError)
+	failed, ok := errors.AsType[*host.CommandError](err)
 	if !ok || failed.Exit < 1 {
 		return err
 	}

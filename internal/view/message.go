@@ -44,7 +44,7 @@ func parts(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if _, whole := err.(*provider.Error); whole {
+	if _, whole := err.(*provider.Error); whole { //nolint:errorlint // the error itself is meant, not one that it wraps
 		return []error{err} // of one thing, also where its cause is a join
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -165,7 +165,7 @@ func (p *Provider) lifelines(view *link.View, edits []*edit) []string {
 func (p *Provider) answers(ctx context.Context, address string) bool {
 	if _, local := p.host.(host.Local); local {
 		// A packet to the discard port makes the kernel look for a neighbour, where there is no ping to do so.
-		if conn, err := net.Dial("udp", net.JoinHostPort(address, "9")); err == nil {
+		if conn, err := new(net.Dialer).DialContext(ctx, "udp", net.JoinHostPort(address, "9")); err == nil {
 			_, _ = conn.Write([]byte{0})
 			_ = conn.Close()
 		}

@@ -2,8 +2,8 @@ package netplan
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -106,9 +106,7 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 			continue
 		}
 		if !await(ctx, changes, nudged, began) {
-			for e, err := range open {
-				r[e] = err
-			}
+			maps.Copy(r, open)
 			return
 		}
 	}
@@ -181,9 +179,6 @@ func staleLinks(open map[*edit]error, view *link.View, late bool) []string {
 	slices.Sort(names)
 	return names
 }
-
-// errImpossible marks a difference that waiting does not mend.
-var errImpossible = errors.New("cannot become so")
 
 // unfinished are the edits whose bridges the kernel does not show as declared yet, with what is missing. Those that never
 // will be get their error into r at once.

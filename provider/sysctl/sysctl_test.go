@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -260,10 +261,8 @@ func TestRefusedValueLeavesAllAsItWas(t *testing.T) {
 type refusing struct{ host.Host }
 
 func (r refusing) Run(ctx context.Context, c host.Command) (host.Output, error) {
-	for _, arg := range c.Args {
-		if arg == "refused" {
-			return host.Output{}, &host.CommandError{Args: c.Args, Exit: 1, Stderr: "kernel.hostname does not take refused", Err: fmt.Errorf("exit status 1")}
-		}
+	if slices.Contains(c.Args, "refused") {
+		return host.Output{}, &host.CommandError{Args: c.Args, Exit: 1, Stderr: "kernel.hostname does not take refused", Err: fmt.Errorf("exit status 1")}
 	}
 	return r.Host.Run(ctx, c)
 }

@@ -209,7 +209,7 @@ func instanceKey(v cty.Value, kind string) (string, bool) {
 	if !v.CanIterateElements() {
 		return "", false
 	}
-	for it := v.ElementIterator(); it.Next(); {
+	for it := v.ElementIterator(); it.Next(); { //nolint:staticcheck // the first element stands for all
 		_, element := it.Element()
 		if ty := element.Type(); !ty.IsObjectType() || !ty.HasAttribute("id") {
 			return "", false

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -111,13 +112,13 @@ func destination(to string) (string, error) {
 	p, err := netip.ParsePrefix(to)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("Write default, default6, or a prefix such as 10.0.0.0/8.") //nolint:staticcheck // a sentence for people
+		return "", errors.New("Write default, default6, or a prefix such as 10.0.0.0/8.") //nolint:staticcheck,revive // a sentence for people
 	case p.Bits() == 0 && p.Addr().Is4():
 		return "default", nil
 	case p.Bits() == 0:
 		return "default6", nil
 	case p != p.Masked():
-		return "", fmt.Errorf("Its host bits are set; write %q.", p.Masked()) //nolint:staticcheck // likewise
+		return "", fmt.Errorf("Its host bits are set; write %q.", p.Masked()) //nolint:staticcheck,revive // likewise
 	}
 	return p.String(), nil
 }

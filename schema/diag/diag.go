@@ -143,8 +143,7 @@ func Redact(diags hcl.Diagnostics, secrets map[string]bool) hcl.Diagnostics {
 
 // FromError is an error with no place in the lab as a diagnostic.
 func FromError(code string, err error) *hcl.Diagnostic {
-	var d *hcl.Diagnostic
-	if errors.As(err, &d) {
+	if d, ok := errors.AsType[*hcl.Diagnostic](err); ok {
 		return d
 	}
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: err.Error(), Extra: &extra{code: code}}

@@ -145,4 +145,4 @@ func Root() *Block {
 	return root
 }
 
-func ptr(n float64) *float64 { return &n }
+func ptr(n float64) *float64 { return new(n) }

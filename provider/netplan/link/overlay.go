@@ -193,6 +193,7 @@ func Matches(declared, live schema.Route) bool {
 		(!declared.OnLink || live.OnLink)
 }
 
+// CanonicalAll is CanonicalPrefix of each.
 func CanonicalAll(prefixes []string) []string {
 	var all []string
 	for _, p := range prefixes {

@@ -178,6 +178,7 @@ func (t *Tree) Own(lab string) *File {
 	return nil
 }
 
+// Entry is the stanza of a bridge in the file; nil where there is none, or no file.
 func (f *File) Entry(name string) *Entry {
 	if f == nil {
 		return nil
@@ -249,6 +250,7 @@ func (t *Tree) Renderer(bridge string) string {
 	return backend
 }
 
+// Back ends of netplan, as `renderer` names them.
 const (
 	networkd       = "networkd"
 	NetworkManager = "NetworkManager"
