@@ -127,7 +127,7 @@ func unpack(ctx context.Context, path, into string) (string, error) {
 	defer f.Close()
 	in := bufio.NewReaderSize(contextReader{ctx, f}, 1<<20)
 	head, err := in.Peek(6)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	var plain io.Reader
@@ -175,7 +175,7 @@ func writeSparse(path string, r io.Reader) (err error) {
 			}
 		}
 		size += int64(n)
-		if readErr == io.EOF {
+		if errors.Is(readErr, io.EOF) {
 			return f.Truncate(size)
 		}
 		if readErr != nil {

@@ -209,20 +209,21 @@ func instanceKey(v cty.Value, kind string) (string, bool) {
 	if !v.CanIterateElements() {
 		return "", false
 	}
-	for it := v.ElementIterator(); it.Next(); { //nolint:staticcheck // the first element stands for all
-		_, element := it.Element()
-		if ty := element.Type(); !ty.IsObjectType() || !ty.HasAttribute("id") {
-			return "", false
-		}
-		id := element.GetAttr("id")
-		if id.Type() != cty.String || id.IsNull() || !strings.Contains(id.AsString(), kind+".") {
-			return "", false
-		}
-		addr, err := schema.ParseAddr(id.AsString())
-		addr.Module = ""
-		return addr.String(), err == nil
+	it := v.ElementIterator() // the first element stands for all
+	if !it.Next() {
+		return "", false
 	}
-	return "", false
+	_, element := it.Element()
+	if ty := element.Type(); !ty.IsObjectType() || !ty.HasAttribute("id") {
+		return "", false
+	}
+	id := element.GetAttr("id")
+	if id.Type() != cty.String || id.IsNull() || !strings.Contains(id.AsString(), kind+".") {
+		return "", false
+	}
+	addr, err := schema.ParseAddr(id.AsString())
+	addr.Module = ""
+	return addr.String(), err == nil
 }
 
 // place finds the host of a block, and tells of a missing or unknown one in Finish, when all hosts are known.
