@@ -183,3 +183,32 @@ func FuzzParseAndDiff(f *testing.F) {
 		}
 	})
 }
+
+func TestASetOfOneIsItsElement(t *testing.T) {
+	parsed := func(rule string) nft.Ruleset {
+		r, err := nft.Parse([]byte("table inet t {\n\tchain c {\n\t\t" + rule + "\n\t}\n}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for rule, same := range map[string]string{
+		"ip daddr { 10.8.0.0-10.10.255.255 } counter":   "ip daddr 10.8.0.0-10.10.255.255 counter",
+		"ip daddr != { 10.0.0.0/8 } drop":               "ip daddr != 10.0.0.0/8 drop",
+		"ip saddr . tcp dport { 10.0.0.1 . 22 } accept": "ip saddr . tcp dport 10.0.0.1 . 22 accept",
+	} {
+		if !nft.Equal(parsed(rule), parsed(same)) {
+			t.Errorf("%s differs from %s", rule, same)
+		}
+	}
+	for rule, other := range map[string]string{
+		"ip daddr { 10.0.0.1, 10.0.0.3 } drop":     "ip daddr 10.0.0.1 drop",
+		"tcp dport vmap { 22 : accept }":           "tcp dport vmap 22 : accept",
+		"update @seen { ip saddr } accept":         "update @seen ip saddr accept",
+		"counter comment \"ip daddr { one } end\"": "counter comment \"ip daddr one end\"",
+	} {
+		if nft.Equal(parsed(rule), parsed(other)) {
+			t.Errorf("%s is taken for %s", rule, other)
+		}
+	}
+}

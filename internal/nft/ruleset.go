@@ -9,6 +9,7 @@ package nft
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -125,10 +126,23 @@ func (o *Object) add(line string) {
 		inner := strings.TrimSuffix(strings.TrimPrefix(line, "elements = {"), "}")
 		o.Elements = append(o.Elements, splitTop(inner)...)
 	case o.Kind == "chain" && !isChainProp(line):
-		o.Rules = append(o.Rules, line)
+		o.Rules = append(o.Rules, unset(line))
 	case line != "":
 		o.Props = append(o.Props, line)
 	}
+}
+
+// lone is an anonymous set of one element. nft makes the element alone of it when it loads a rule, but not where neighbours
+// have become one interval in the kernel: such a rule is listed otherwise once its listing is loaded again.
+var lone = regexp.MustCompile(`((?:^| )[a-z!=]+ )\{ ([^{},:@]+) \}`)
+
+// unset writes sets of one as their element, outside quotes.
+func unset(rule string) string {
+	parts := strings.Split(rule, `"`)
+	for n := 0; n < len(parts); n += 2 {
+		parts[n] = lone.ReplaceAllString(parts[n], "$1$2")
+	}
+	return strings.Join(parts, `"`)
 }
 
 // isChainProp tells a line on the chain itself from a rule. No rule begins with these words: `comment` begins no
