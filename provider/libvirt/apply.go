@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -186,10 +187,11 @@ func (j *job) define(ctx context.Context) error {
 // defineFlags has libvirt check the XML against its schema where a part of it is the user's own. For what labctl itself
 // builds the check says nothing new and costs more than the definition.
 func defineFlags(d *schema.Domain) libvirt.DomainDefineFlags {
-	if d.XML != "" {
-		return libvirt.DOMAIN_DEFINE_VALIDATE
+	usb := slices.ContainsFunc(d.HostDevs, func(h schema.HostDev) bool { return h.USB != "" })
+	if d.XML == "" || usb { // libvirt's Go types write a USB device's vendor and product in an order that its schema refuses
+		return 0
 	}
-	return 0
+	return libvirt.DOMAIN_DEFINE_VALIDATE
 }
 
 // mark writes the mark alone, on the definition and on the running machine.

@@ -171,7 +171,9 @@ func (j *job) madeDisks() map[string]bool {
 		return made
 	}
 	for _, disk := range domainxml.Read(j.now().Defined, j.now().Meta).Disks {
-		made[disk.Name] = true
+		if disk.Source == "" { // one of labctl's own
+			made[disk.Name] = true
+		}
 	}
 	return made
 }

@@ -22,7 +22,7 @@ func characters(s Spec, list *libvirtxml.DomainDeviceList) error {
 			return fmt.Errorf("serial %d: %w", i, err)
 		}
 		port := libvirtxml.DomainSerial{Source: source, Target: &libvirtxml.DomainSerialTarget{Port: index(i)}}
-		if i == 0 && c.Type != "file" {
+		if i == 0 && c.Type != "file" && s.Folder != "" {
 			port.Log = &libvirtxml.DomainChardevLog{File: LogPath(s.Folder), Append: "on"}
 		}
 		list.Serials = append(list.Serials, port)
