@@ -1,0 +1,66 @@
+//go:build sandbox
+
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// phantomLabs is how many random labs are tried unless LABCTL_TEST_LABS says another number; LABCTL_TEST_SEED is the first.
+const phantomLabs = 200
+
+func numberOf(t *testing.T, variable string, standard int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// TestNoPhantomDrift applies random labs to the real libvirt, netplan and nftables. After each, a fresh plan is empty, and the
+// destroy leaves the host as it was.
+func TestNoPhantomDrift(t *testing.T) {
+	c := newCrash(t)
+	before := leftovers(t)
+	refused, failed := 0, 0
+	first, count := numberOf(t, "LABCTL_TEST_SEED", 1), numberOf(t, "LABCTL_TEST_LABS", phantomLabs)
+	for seed := first; seed < first+count; seed++ {
+		g := &generator{Rand: rand.New(rand.NewPCG(uint64(seed), 0))}
+		text := g.lab("random")
+		if err := os.WriteFile(filepath.Join(c.dir, "lab.hcl"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if code, out := c.labctl(-1, "validate"); code != 0 {
+			refused++
+			t.Logf("seed %d is refused:\n%s", seed, out)
+			continue
+		}
+		for _, step := range [][]string{{"apply", "-auto-approve"}, {"plan", "-detailed-exitcode"}, {"destroy", "-auto-approve"}} {
+			if code, out := c.labctl(-1, step...); code != 0 {
+				t.Errorf("seed %d, %s: exit code %d\n%s\n%s", seed, step[0], code, out, text)
+				failed++
+				c.want(0, "destroy", "-auto-approve")
+				break
+			}
+		}
+		if after := leftovers(t); after != before {
+			t.Fatalf("seed %d: the host was\n%s\nand is\n%s\n%s", seed, before, after, text)
+		}
+		if failed > 5 {
+			t.Fatal("too many to go on")
+		}
+	}
+	t.Logf("%d labs, %d refused by their declarations", count, refused)
+	if refused > count/10 {
+		t.Errorf("%d of %d labs are refused: the generator does not know the language", refused, count)
+	}
+}
