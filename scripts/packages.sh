@@ -4,6 +4,7 @@ set -euo pipefail
 
 packages=(
   libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils # machines
+  ovmf swtpm-tools                                                 # their firmware and TPMs
   nftables netplan.io iproute2 conntrack dnsmasq-base iptables     # networks
   dbus systemd                                                     # the sandbox
   # What the micro image is made of.

@@ -115,7 +115,7 @@ func TestLiveChanges(t *testing.T) {
 			d.Disks = append(d.Disks, schema.Disk{Name: "data", Size: 8 << 20})
 		}},
 		{"a larger one", "disk.data.size", func(d *schema.Domain) { d.Disks[0].Size = 12 << 20 }},
-		{"a root disk with a size", "disk.root", func(d *schema.Domain) {
+		{"a root disk with a size", "disk.root.size", func(d *schema.Domain) {
 			d.Disks = append(d.Disks, schema.Disk{Name: "root", Size: 24 << 20})
 		}},
 		{"no disk", "disk.data", func(d *schema.Domain) { d.Disks = d.Disks[1:] }},

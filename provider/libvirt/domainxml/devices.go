@@ -2,6 +2,7 @@ package domainxml
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,6 +114,9 @@ func controllers(d *schema.Domain, list *libvirtxml.DomainDeviceList) []libvirtx
 			out = append(out, libvirtxml.DomainController{Type: "pci", Index: index(i + 1), Model: "pcie-root-port"})
 		}
 	}
+	if usesSCSI(list) {
+		out = append(out, libvirtxml.DomainController{Type: "scsi", Index: index(0), Model: "virtio-scsi"})
+	}
 	out = append(out, libvirtxml.DomainController{Type: "virtio-serial", Index: index(0), Address: onBoard(d, serialSlot)})
 	if usesUSB(d) {
 		return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: "qemu-xhci"})
@@ -128,10 +132,17 @@ func plugged(d *schema.Domain, list *libvirtxml.DomainDeviceList) int {
 			n++
 		}
 	}
+	if usesSCSI(list) {
+		n++
+	}
 	if usesUSB(d) {
 		n++
 	}
 	return n
+}
+
+func usesSCSI(list *libvirtxml.DomainDeviceList) bool {
+	return slices.ContainsFunc(list.Disks, func(d libvirtxml.DomainDisk) bool { return d.Target.Bus == "scsi" })
 }
 
 func usesUSB(d *schema.Domain) bool {

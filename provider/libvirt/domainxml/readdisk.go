@@ -2,6 +2,7 @@ package domainxml
 
 import (
 	"path/filepath"
+	"slices"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -140,4 +141,9 @@ func sourcePath(source *libvirtxml.DomainDiskSource) string {
 		return source.Volume.Pool + "/" + source.Volume.Volume
 	}
 	return ""
+}
+
+// HasDisk reports whether the domain has the disk that labctl gave the name.
+func HasDisk(x *libvirtxml.Domain, name string) bool {
+	return x.Devices != nil && slices.ContainsFunc(x.Devices.Disks, func(d libvirtxml.DomainDisk) bool { return isNamed(d, name) })
 }

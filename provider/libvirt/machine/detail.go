@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -14,7 +15,7 @@ func Details(want *schema.Resource, have *provider.Object) ([]provider.Detail, e
 	body := have.Body.(*schema.Domain)
 	m := have.Aux.(*Machine)
 	wanted := normal(want.Body.(*schema.Domain), body)
-	list := provider.Diff(body, wanted)
+	list := provider.Diff(withRoot(body, wanted, m), withRoot(wanted, body, m))
 	list = append(list, markDetails(want, have)...)
 	for i := range list {
 		d := &list[i]
@@ -28,6 +29,18 @@ func Details(want *schema.Resource, have *provider.Object) ([]provider.Detail, e
 		}
 	}
 	return list, nil
+}
+
+// withRoot names the root disk, which is there whether it is declared or not, where the other side declares it: so just
+// what is said of it differs.
+func withRoot(d, other *schema.Domain, m *Machine) *schema.Domain {
+	isRoot := func(disk schema.Disk) bool { return disk.Name == "root" }
+	if slices.ContainsFunc(d.Disks, isRoot) || !slices.ContainsFunc(other.Disks, isRoot) || !domainxml.HasDisk(m.Defined, "root") {
+		return d
+	}
+	named := *d
+	named.Disks = append(slices.Clone(d.Disks), schema.Disk{Name: "root"})
+	return &named
 }
 
 // normal is the declaration in the form that Read gives: defaults of the language written out, and "auto" as it has

@@ -3,7 +3,10 @@ package machine
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
@@ -46,7 +49,7 @@ func effectByKind(kind string) (provider.Effect, string) {
 
 // effectOf tells what the change of one attribute costs, and why where it is not live.
 func effectOf(d provider.Detail, m *Machine, want *schema.Domain) (provider.Effect, string, error) {
-	kind, name, field := splitPath(d.Path)
+	kind, _, field := splitPath(d.Path)
 	switch kind {
 	case "memory":
 		if m.Active && KiB(want.Memory) > m.maxKiB() {
@@ -65,7 +68,7 @@ func effectOf(d provider.Detail, m *Machine, want *schema.Domain) (provider.Effe
 		effect, why := nicEffect(field, m)
 		return effect, why, nil
 	case "disk":
-		return diskEffect(d, name, field)
+		return diskEffect(d, field, m)
 	}
 	effect, why := effectByKind(kind)
 	return effect, why, nil
@@ -116,28 +119,12 @@ func hotplug(m *Machine) bool {
 	return domainxml.Hotplug(m.Live.OS.Type.Machine)
 }
 
-// diskEffect: disks come and go live on virtio and SCSI, and grow live; everything else of a disk is fixed.
-func diskEffect(d provider.Detail, name, field string) (provider.Effect, string, error) {
+// diskEffect: disks come and go live where their bus takes it, and grow live; everything else of a disk is fixed.
+func diskEffect(d provider.Detail, field string, m *Machine) (provider.Effect, string, error) {
 	switch field {
 	case "":
-		bus := ""
-		for _, side := range []any{d.Old, d.New} {
-			if disk, ok := side.(map[string]any); ok {
-				bus, _ = disk["bus"].(string)
-			}
-		}
-		if name == "root" {
-			if d.Old == nil {
-				return provider.Live, "", nil // its size is declared now
-			}
-			if d.New == nil {
-				return provider.Live, "", nil
-			}
-		}
-		if bus == "sata" || bus == "ide" {
-			return provider.OnRestart, "a disk on " + bus + " cannot be added to or taken from a running machine", nil
-		}
-		return provider.Live, "", nil
+		effect, why := busEffect(d, m)
+		return effect, why, nil
 	case "size":
 		if is, should := number(d.Old), number(d.New); should != 0 && should < is {
 			return "", "", fmt.Errorf("from %d to %d bytes: %w", is, should, ErrShrink)
@@ -147,6 +134,35 @@ func diskEffect(d provider.Detail, name, field string) (provider.Effect, string,
 		return provider.OnReplace, "the disk would have to be made anew", nil
 	}
 	return provider.OnRestart, "a disk's " + field + " is fixed while a machine runs", nil
+}
+
+// busEffect is what it costs to add a disk or to take one away.
+func busEffect(d provider.Detail, m *Machine) (provider.Effect, string) {
+	bus := "virtio"
+	for _, side := range []any{d.Old, d.New} {
+		if disk, ok := side.(map[string]any); ok && disk["bus"] != nil {
+			bus, _ = disk["bus"].(string)
+		}
+	}
+	switch {
+	case bus == "sata" || bus == "ide":
+		return provider.OnRestart, "a disk on " + bus + " cannot be added to or taken from a running machine"
+	case bus == "virtio" && !hotplug(m):
+		return provider.OnRestart, "this machine type takes no disks while it runs"
+	case bus != "virtio" && !m.hasController(bus):
+		return provider.OnRestart, "the running machine has no controller for disks on " + bus
+	}
+	return provider.Live, ""
+}
+
+// hasController reports whether the running machine has a controller for the bus.
+func (m *Machine) hasController(bus string) bool {
+	if m.Live == nil || m.Live.Devices == nil {
+		return false
+	}
+	return slices.ContainsFunc(m.Live.Devices.Controllers, func(c libvirtxml.DomainController) bool {
+		return c.Type == bus && c.Model != "none"
+	})
 }
 
 // number is a number as provider.Diff has it.
