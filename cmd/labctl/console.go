@@ -19,6 +19,8 @@ func newConsole(o *options) *cobra.Command {
 		Short: "Join this terminal to a machine's serial console",
 		Long:  `Joins this terminal to the serial console of a machine. Ctrl-] leaves it, and the machine goes on.`,
 		Args:  cobra.ExactArgs(1),
+
+		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := openHosts(cmd, o, ".")
 			if err != nil {

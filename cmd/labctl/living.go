@@ -26,6 +26,8 @@ it has ended. What comes on standard input is passed on where that is no termina
 VM is an address (vm.nat["a"], nat.a) or a domain's name. No shell is between: for pipes, run sh -c '…'.`,
 		Example: `  labctl exec nat.a -- nft list ruleset`,
 		Args:    cobra.MinimumNArgs(2),
+
+		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
 			if timeout > 0 {
@@ -79,6 +81,8 @@ func newIP(o *options) *cobra.Command {
 		Long: `Prints the first address that a machine has, or all of them with -all, as its guest agent tells: what it really has,
 not what is declared.`,
 		Args: cobra.ExactArgs(1),
+
+		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := openHosts(cmd, o, ".")
 			if err != nil {
