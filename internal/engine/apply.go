@@ -29,6 +29,9 @@ type ApplyOptions struct {
 // ErrDiffers is that everything was applied and the live systems still are not as declared.
 var ErrDiffers = errors.New("the apply ended, and what is live still differs from what is declared")
 
+// ErrStopped is that an apply was told to stop before it had begun everything.
+var ErrStopped = errors.New("stopped before the end: what was under way is done, the rest was not begun")
+
 // Apply carries a plan out, side by side as far as the dependencies allow, and then reads back. The first error does not
 // stop what does not depend on it. The report is there also with an error, which joins all that failed.
 func (e *Engine) Apply(ctx context.Context, p *plan.Plan, opts ApplyOptions) (*plan.Report, error) {
@@ -103,6 +106,9 @@ func (e *Engine) readBack(ctx context.Context, p *plan.Plan, report *plan.Report
 	report.Remaining = remaining
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read back: %w", err))
+	}
+	if report.Stopped {
+		errs = append(errs, ErrStopped)
 	}
 	clean := err == nil && len(errs) == 0 && len(report.Skipped()) == 0
 	report.Converged = clean && remaining.Empty()

@@ -60,7 +60,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 			}
 		},
 	})
-	if err != nil || !report.Stopped || report.Converged || report.Remaining == nil {
+	if !errors.Is(err, engine.ErrStopped) || !report.Stopped || report.Converged || report.Remaining == nil {
 		t.Fatalf("%v, %+v", err, report)
 	}
 	list := ran(report)

@@ -284,6 +284,26 @@ func TestUnreachableIsNeverAbsent(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadCanBeLeftOut(t *testing.T) {
+	rules, bridges := memory.New(new(memory.System)), memory.New(new(memory.System))
+	rules.Down = func(schema.Addr) error { return errors.New("nft is gone") }
+	e := engine.New([]engine.Binding{
+		{Type: "host.nftables", Provider: rules}, {Type: "bridge", Provider: bridges},
+	}, engine.Options{})
+	l := lab(bridge("br0"), schema.Resource{Addr: at("host.nftables"), Body: &schema.Ruleset{Text: "table ip x {\n}\n"}})
+	if _, err := e.Plan(t.Context(), l, engine.PlanOptions{}); !errors.Is(err, provider.ErrUnreachable) {
+		t.Errorf("%v", err)
+	}
+	for _, opts := range []engine.PlanOptions{
+		{Excludes: ats("host.nftables")}, {Targets: ats("bridge.br0")}, {Destroy: true, Excludes: ats("host.nftables")},
+	} {
+		p, err := e.Plan(t.Context(), l, opts)
+		if err != nil || len(p.Unplanned) > 0 {
+			t.Errorf("%+v: %v, %v", opts, err, p.Unplanned)
+		}
+	}
+}
+
 func TestTargetsAndExcludes(t *testing.T) {
 	r := newRig(t)
 	r.expect(r.plan(small(), engine.PlanOptions{Targets: ats("vm.a")}),

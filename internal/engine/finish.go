@@ -67,13 +67,41 @@ func (b *builder) narrow(g *graph.Graph[op]) {
 		return true
 	})
 	clear(b.expanded)
-	b.errs = slices.DeleteFunc(b.errs, func(err error) bool {
-		addr := errorAddr(err)
-		return addr != schema.Addr{} && (named(b.opts.Excludes, addr) || len(b.opts.Targets) > 0 && !named(b.opts.Targets, addr))
-	})
-	b.p.Unplanned = slices.DeleteFunc(b.p.Unplanned, func(addr schema.Addr) bool {
+	outside := func(addr schema.Addr) bool {
 		return named(b.opts.Excludes, addr) || len(b.opts.Targets) > 0 && !named(b.opts.Targets, addr)
+	}
+	b.errs = slices.DeleteFunc(b.errs, func(err error) bool {
+		if s := b.sourceOf(err); s != nil {
+			return b.allOf(s, outside)
+		}
+		addr := errorAddr(err)
+		return addr != schema.Addr{} && outside(addr)
 	})
+	b.p.Unplanned = slices.DeleteFunc(b.p.Unplanned, outside)
+}
+
+// sourceOf is the provider of which an error says that it could not be read at all; nil for any other error.
+func (b *builder) sourceOf(err error) *source {
+	for s, why := range b.reading.blindSource {
+		if why == err {
+			return s
+		}
+	}
+	return nil
+}
+
+// allOf reports whether all that is declared of a provider is of a sort, and there is anything.
+func (b *builder) allOf(s *source, sort func(schema.Addr) bool) bool {
+	some := false
+	for _, r := range b.lab.Resources {
+		if b.e.byKey[bindingKey{r.Addr.Type(), r.Host}] != s {
+			continue
+		}
+		if some = true; !sort(r.Addr) {
+			return false
+		}
+	}
+	return some
 }
 
 // check lets each provider that can try the changes out for real. What is live already has been accepted.
