@@ -17,6 +17,7 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image/debian"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -149,6 +150,9 @@ func (p *Provider) make(ctx context.Context, scratch string, m *Manifest) error 
 	switch {
 	case m.Image.Build == "micro":
 		return p.makeMicro(ctx, scratch, m)
+	case m.Image.Build == "debian":
+		m.Cmdline = debian.Cmdline
+		return debian.Build(ctx, p.host, scratch, debian.Options{Packages: m.Image.Packages})
 	case m.Image.Build == "" && m.Image.Source != "":
 		return p.makeFromSource(ctx, scratch, m)
 	case m.Image.Build != "":

@@ -1,0 +1,287 @@
+// Package debian builds a whole Debian guest with mmdebstrap(1), from the machine's own apt sources.
+//
+// The guest is a minimal system with systemd, systemd-networkd under netplan, cloud-init (NoCloud alone), the QEMU guest agent,
+// nftables and an ssh server, on one ext4 without partitions. Its kernel and initrd are kept beside the disk and booted directly, so that no
+// boot loader is needed; a kernel that is upgraded in a guest is therefore not the one that the guest boots.
+package debian
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider"
+)
+
+// Cmdline is the kernel command line that the image is made for.
+const Cmdline = "root=LABEL=" + label + " ro console=ttyS0 quiet"
+
+const (
+	label = "labctl-debian"
+	size  = "4G" // of the disk; sparse. A VM with a larger root disk grows its file system at boot
+)
+
+// packages are what the guest is made of, beside Debian's required ones.
+var packages = [...]string{
+	"linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs", "netplan.io", "systemd-resolved",
+	"cloud-init", "qemu-guest-agent", "openssh-server", "nftables", "conntrack", "iproute2", "iputils-ping", "ncat", "tcpdump", "sudo",
+	"ca-certificates", "less", "vim-tiny",
+}
+
+// overlay is the guest's files that differ from the packages' own.
+//
+//go:embed all:overlay
+var overlay embed.FS
+
+// Options say what to build.
+type Options struct {
+	Packages []string // further Debian packages
+	Root     string   // prefix of the paths at which the machine's own configuration is read, default ""
+}
+
+// Missing lists the programs that a build needs and this machine lacks, as one error each that names the package to install.
+func Missing() []error {
+	var errs []error
+	for _, p := range [][2]string{
+		{"/usr/bin/mmdebstrap", "mmdebstrap"}, {"/sbin/mke2fs", "e2fsprogs"}, {"/usr/bin/qemu-img", "qemu-utils"}, {"/usr/bin/unshare", "util-linux"},
+	} {
+		if _, err := os.Stat(p[0]); err != nil {
+			errs = append(errs, &provider.Error{
+				Op: "build debian image", Err: fmt.Errorf("%s is not on this machine", filepath.Base(p[0])),
+				Hint: "install it: apt-get install " + p[1],
+			})
+		}
+	}
+	return errs
+}
+
+// Build writes kernel, initrd and disk.qcow2 into the folder dir.
+func Build(ctx context.Context, h host.Host, dir string, o Options) error {
+	if errs := Missing(); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	root := filepath.Join(dir, "root")
+	defer os.RemoveAll(root)
+	if err := install(ctx, h, root, o); err != nil {
+		return err
+	}
+	if err := provider.Step(ctx, "configure"); err != nil {
+		return err
+	}
+	if err := finish(root); err != nil {
+		return err
+	}
+	for _, part := range [][2]string{{"vmlinuz", "kernel"}, {"initrd.img", "initrd"}} {
+		if err := takeOut(root, part[0], filepath.Join(dir, part[1])); err != nil {
+			return err
+		}
+	}
+	if err := provider.Step(ctx, "make disk"); err != nil {
+		return err
+	}
+	raw := filepath.Join(dir, "disk.raw")
+	defer os.Remove(raw)
+	for _, args := range [][]string{
+		{"mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-m", "1", "-d", root, raw, size},
+		{"qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", raw, filepath.Join(dir, "disk.qcow2")},
+	} {
+		if _, err := h.Run(ctx, host.Cmd(args...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install unpacks and configures the packages into the folder root.
+func install(ctx context.Context, h host.Host, root string, o Options) error {
+	suite, err := suiteOf(o.Root)
+	if err != nil {
+		return err
+	}
+	sources, err := sourcesOf(o.Root)
+	if err != nil {
+		return err
+	}
+	proxies, err := proxiesOf(ctx, h)
+	if err != nil {
+		return err
+	}
+	if err := provider.Step(ctx, "install Debian "+suite); err != nil {
+		return err
+	}
+	// In a mount namespace of its own, so that what mmdebstrap mounts goes with it, also when it is killed.
+	args := []string{
+		"unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
+		"--include=" + strings.Join(append(packages[:], o.Packages...), ","),
+		"--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
+		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+	}
+	args = append(append(append(args, proxies...), suite, root), sources...)
+	if _, err := h.Run(ctx, host.Cmd(args...)); err != nil {
+		return &provider.Error{
+			Op: "install Debian " + suite, Err: lastLine(err), Detail: err.Error(),
+			Hint: "the packages come from this machine's own apt sources (" + strings.Join(sources, ", ") + "): apt-get update tells whether they are reachable",
+		}
+	}
+	return nil
+}
+
+// lastLine is the end of what a long command said: its reason.
+func lastLine(err error) error {
+	failed, ok := errors.AsType[*host.CommandError](err)
+	if !ok {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(failed.Stderr), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, "E: ") {
+			return fmt.Errorf("mmdebstrap: %s", strings.TrimPrefix(line, "E: "))
+		}
+	}
+	return fmt.Errorf("mmdebstrap: %s", lines[len(lines)-1])
+}
+
+// suiteOf is the code name of the machine's own Debian.
+func suiteOf(root string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "/etc/os-release"))
+	if err != nil {
+		return "", err
+	}
+	values := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[key] = strings.Trim(value, `"'`)
+	}
+	if values["ID"] != "debian" || values["VERSION_CODENAME"] == "" {
+		return "", &provider.Error{
+			Op: "build debian image", Err: fmt.Errorf("this machine is %q, no Debian with a code name", values["PRETTY_NAME"]),
+			Hint: "give the image a source instead: a cloud image's URL",
+		}
+	}
+	return values["VERSION_CODENAME"], nil
+}
+
+// sourcesOf lists the machine's files of apt sources that have any.
+func sourcesOf(root string) ([]string, error) {
+	found := []string{filepath.Join(root, "/etc/apt/sources.list")}
+	for _, pattern := range []string{"*.list", "*.sources"} {
+		paths, err := filepath.Glob(filepath.Join(root, "/etc/apt/sources.list.d", pattern))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, paths...)
+	}
+	var used []string
+	for _, path := range found {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "deb ") || strings.HasPrefix(line, "deb\t") || strings.HasPrefix(line, "Types:") {
+				used = append(used, path)
+				break
+			}
+		}
+	}
+	if len(used) == 0 {
+		return nil, &provider.Error{Op: "build debian image", Err: errors.New("this machine has no apt sources"), Hint: "see sources.list(5)"}
+	}
+	return used, nil
+}
+
+// proxiesOf are the options that let mmdebstrap's apt use the machine's own proxies.
+func proxiesOf(ctx context.Context, h host.Host) ([]string, error) {
+	out, err := h.Run(ctx, host.Cmd("apt-config", "dump", "--format", "%f %v%n", "Acquire::http::Proxy", "Acquire::https::Proxy"))
+	if err != nil {
+		return nil, err
+	}
+	var options []string
+	for line := range strings.Lines(string(out.Stdout)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); value != "" {
+			options = append(options, fmt.Sprintf("--aptopt=%s %q", name, value))
+		}
+	}
+	return options, nil
+}
+
+// finish turns the installed tree into a guest's: the overlay's files, and nothing that would make two guests the same.
+func finish(root string) error {
+	err := fs.WalkDir(overlay, "overlay", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(root, strings.TrimPrefix(name, "overlay"))
+		if d.IsDir() {
+			return os.MkdirAll(path, 0o755)
+		}
+		data, err := overlay.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, data, 0o644)
+	})
+	if err != nil {
+		return err
+	}
+	keys, err := filepath.Glob(filepath.Join(root, "etc/ssh/ssh_host_*"))
+	if err != nil {
+		return err
+	}
+	lists, err := filepath.Glob(filepath.Join(root, "var/lib/apt/lists/*"))
+	if err != nil {
+		return err
+	}
+	own := []string{"etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf", "var/lib/dbus/machine-id"}
+	for i, path := range own {
+		own[i] = filepath.Join(root, path)
+	}
+	for _, path := range append(append(keys, lists...), own...) {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	// Empty, and not absent: systemd then makes a new one, and does not take the boot for the first one of an installation.
+	if err := os.WriteFile(filepath.Join(root, "etc/machine-id"), nil, 0o444); err != nil {
+		return err
+	}
+	if err := os.Symlink("../run/systemd/resolve/stub-resolv.conf", filepath.Join(root, "etc/resolv.conf")); err != nil {
+		return err
+	}
+	wants := filepath.Join(root, "etc/systemd/system/multi-user.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		return err
+	}
+	err = os.Symlink("/lib/systemd/system/systemd-networkd.service", filepath.Join(wants, "systemd-networkd.service"))
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// takeOut copies the newest of the files NAME-VERSION in the guest's /boot.
+func takeOut(root, name, to string) error {
+	paths, err := filepath.Glob(filepath.Join(root, "boot", name+"-*"))
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return fmt.Errorf("the installed Debian has no /boot/%s", name)
+	}
+	data, err := os.ReadFile(slices.Max(paths))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o644)
+}
