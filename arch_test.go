@@ -28,7 +28,10 @@ const (
 const module = "github.com/labctl/labctl"
 
 // exceptions raise a limit for one file, function or package.
-var exceptions = map[string]int{}
+var exceptions = map[string]int{
+	// One small file a command, of which none knows another: parted further they would be packages of one file each.
+	"cmd/labctl": 3000,
+}
 
 // A room is a folder and what its packages may import of this module, folders included that are below.
 type room struct {
@@ -71,6 +74,7 @@ var rooms = []room{
 	{"internal/sandbox", []string{"internal/host"}, "a throwaway host knows nothing of labs"},
 	{"internal/session", []string{"*"}, "it wires hosts, providers and the engine together for the commands"},
 	{"internal/format", []string{"schema"}, "formatting knows the language alone"},
+	{"internal/doctor", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/argv", nil, "it reads words, and knows nothing of labs"},
 	{"internal/console", nil, "it joins two streams, and knows nothing of labs"},
 	{"internal/kvm", []string{"internal/host"}, "it asks the machine, not the lab"},

@@ -34,7 +34,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
 		newStatus(o), newList(o), newStart(o), newStop(o), newRestart(o), newExec(o), newConsole(o), newIP(o),
 		newEval(o), newExplain(), newSchema(), newDocs(),
-		newImage(), newSandbox(), newVersion(),
+		newImage(), newDoctor(o), newSandbox(), newVersion(),
 	)
 	return root
 }
