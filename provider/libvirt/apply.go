@@ -112,7 +112,7 @@ func (j *job) prepare(ctx context.Context) error {
 		Seeded: j.body.Seed != nil && (j.body.Image != nil || j.body.Boot.Kernel != "") && j.body.CDROM == "",
 	}
 	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) {
-		j.spec.Folder = j.folder(j.lab, j.body.Name, j.uuid)
+		j.spec.Folder = j.folders().Of(j.lab, j.body.Name, j.uuid)
 	}
 	if j.have != nil && j.now().Meta.Folder != "" {
 		j.spec.Folder = j.now().Meta.Folder

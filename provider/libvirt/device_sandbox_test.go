@@ -131,7 +131,7 @@ func TestClone(t *testing.T) {
 		w.up("t-copy")
 		body(&copied).Memory = 112 << 20
 		w.apply(copied, provider.Update)
-		folder := w.p.folder(testLab, "t-copy", schema.UUID(testLab, copied.Addr))
+		folder := w.p.folders().Of(testLab, "t-copy", schema.UUID(testLab, copied.Addr))
 		out, err := host.Local{}.Run(w.ctx, host.Cmd("qemu-img", "info", "-U", "--output=json", filepath.Join(folder, "root.qcow2")))
 		if err != nil {
 			t.Fatal(err)

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/seed"
@@ -37,7 +35,7 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 	if err := provider.Step(ctx, "make disks"); err != nil {
 		return err
 	}
-	if err := j.makeFolder(ctx); err != nil {
+	if err := j.folders().Make(ctx, j.spec.Folder, j.spec.Mark, j.have == nil); err != nil {
 		return err
 	}
 	if err := j.root(ctx); err != nil {
@@ -59,17 +57,6 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 		}
 	}
 	return j.seed(ctx)
-}
-
-// makeFolder makes the domain's folder. What is in that of a domain that is not there is left from one that somebody
-// undefined: its disks may stand on another image, and are not a new machine's.
-func (j *job) makeFolder(ctx context.Context) error {
-	script := `mkdir -p -- "$1"`
-	if j.have == nil {
-		script = `rm -rf --one-file-system -- "$1" && mkdir -p -- "$1"`
-	}
-	_, err := j.host.Run(ctx, host.Cmd("sh", "-c", script, "sh", j.spec.Folder))
-	return daemon.Failed("make folder", err)
 }
 
 // lacksFiles reports whether there is a file to make: not where a domain was made whole and has got no further disk.
@@ -155,22 +142,6 @@ func (j *job) seed(ctx context.Context) error {
 		return &provider.Error{Op: "make the seed disc", Err: err}
 	}
 	return j.host.WriteFile(ctx, domainxml.SeedPath(j.spec.Folder), image, 0o600)
-}
-
-// removeFolder removes a domain's files. The path comes from a mark that anybody may have edited: only a folder right under
-// the lab's own is ever removed.
-func (p *Provider) removeFolder(ctx context.Context, lab, folder string) error {
-	if folder == "" {
-		return nil
-	}
-	base := p.lab(lab)
-	if lab == "" || strings.ContainsAny(lab, "/\x00") || filepath.Dir(filepath.Clean(folder)) != base || filepath.Base(folder) == ".." {
-		return &provider.Error{Op: "remove files", Err: fmt.Errorf("%s is not a folder of the lab in %s: it is left alone", folder, base)}
-	}
-	// The lab's folder goes with its last machine, and stays as long as it is not empty.
-	const script = `rm -rf --one-file-system -- "$1" && { rmdir -- "$2" 2>/dev/null || true; }`
-	_, err := p.host.Run(ctx, host.Cmd("sh", "-c", script, "sh", folder, base))
-	return err
 }
 
 // grow makes a disk larger that is declared so, and refuses to make it smaller; with a nil resize it does no more than

@@ -42,6 +42,33 @@ func TestLifeOfAMachine(t *testing.T) {
 	}
 }
 
+// TestUndefinedByHand: the files of a machine that somebody undefined are found by their mark, and go with the lab; where
+// the machine is still declared it is made anew, with a disk of its own.
+func TestUndefinedByHand(t *testing.T) {
+	w := newWorld(t)
+	vm := w.vm("a", func(d *schema.Domain) { d.Running = false })
+	w.apply(vm, provider.Create)
+	folder := w.p.folders().Of(testLab, "t-a", schema.UUID(testLab, vm.Addr))
+	old := filepath.Join(folder, "left")
+	if err := os.WriteFile(old, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.virsh("undefine", "t-a")
+	w.apply(vm, provider.Create)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("the new machine has the old one's files")
+	}
+	w.virsh("undefine", "t-a")
+	c, err := w.plan(nil, vm.Addr)
+	if err != nil || c.Action != provider.Delete {
+		t.Fatalf("%+v, %v; want the files deleted", c, err)
+	}
+	w.reset(vm.Addr, nil)
+	if left, err := os.ReadDir(filepath.Join(w.p.root, "labs")); len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // id is the number that libvirt gives a running domain: another one means that it was started anew.
 func (w *world) id(name string) uint {
 	w.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/folder"
 	"github.com/labctl/labctl/provider/libvirt/tap"
 	"github.com/labctl/labctl/schema"
 )
@@ -71,14 +72,7 @@ func (p *Provider) ResolveVirt(ctx context.Context, want string) (virt, why stri
 	return "qemu", "guests are emulated: " + verdict.Why, nil
 }
 
-// lab is the folder of a lab's own files.
-func (p *Provider) lab(lab string) string { return filepath.Join(p.root, "labs", lab) }
-
-// folder is the folder for a new domain's files. A domain keeps it when it is renamed, and then another one may get the
-// name: the UUID keeps them apart.
-func (p *Provider) folder(lab, domain, uuid string) string {
-	return filepath.Join(p.lab(lab), domain+"-"+uuid[:8])
-}
+func (p *Provider) folders() folder.Folders { return folder.Folders{Host: p.host, Root: p.root} }
 
 // imageCmdline is for images with a kernel of their own: the serial port is the console, and quiet, because it is slow.
 const imageCmdline = "console=ttyS0 quiet"
@@ -88,11 +82,11 @@ func (p *Provider) image(ctx context.Context, ref *schema.ImageRef) (domainxml.I
 	if ref == nil {
 		return domainxml.Image{}, nil
 	}
-	folder := filepath.Join(p.root, "images", ref.Key)
-	text, err := p.host.ReadFile(ctx, filepath.Join(folder, "manifest.json"))
+	pool := filepath.Join(p.root, "images", ref.Key)
+	text, err := p.host.ReadFile(ctx, filepath.Join(pool, "manifest.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return domainxml.Image{}, &provider.Error{
-			Op: "find image " + ref.Key, Path: "image", Err: errors.New("it is not in the pool " + folder),
+			Op: "find image " + ref.Key, Path: "image", Err: errors.New("it is not in the pool " + pool),
 			Hint: "apply the image first; labctl does so by itself unless -target or -exclude leaves it out",
 		}
 	}
@@ -110,7 +104,7 @@ func (p *Provider) image(ctx context.Context, ref *schema.ImageRef) (domainxml.I
 		if _, has := manifest.Files[name]; !has {
 			return ""
 		}
-		return filepath.Join(folder, name)
+		return filepath.Join(pool, name)
 	}
 	img := domainxml.Image{Kernel: at("kernel"), Initrd: at("initrd"), Disk: at("disk.qcow2"), Cmdline: manifest.Cmdline}
 	if img.Kernel != "" && img.Cmdline == "" {

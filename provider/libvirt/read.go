@@ -2,6 +2,10 @@ package libvirt
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
@@ -17,7 +21,12 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 			wanted[d.Name] = r.Addr
 		}
 	}
-	return p.reader().Scan(ctx, func(name, text string) bool {
+	// Folders before domains: a machine that is made meanwhile has none in the list.
+	marks, err := p.folders().List(ctx, lab)
+	if err != nil {
+		return nil, &provider.Error{Op: "read files", Err: errors.Join(provider.ErrUnreachable, err)}
+	}
+	out, err := p.reader().Scan(ctx, func(name, text string) bool {
 		_, collides := wanted[name]
 		return collides || lab != "" && domainxml.Marked(text)
 	}, func(o *provider.Object) bool {
@@ -28,6 +37,32 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 		o.Addr, o.Aux.(*machine.Machine).Foreign = addr, true
 		return collides
 	})
+	if err != nil {
+		return nil, err
+	}
+	return append(out, strays(marks, out, want)...), nil
+}
+
+// strays are the folders of machines that somebody undefined. Where the machine is declared it is made anew, in a fresh
+// folder; where not, its files are an object to delete.
+func strays(marks map[string]provider.Mark, domains []provider.Object, want []schema.Resource) []provider.Object {
+	for _, o := range domains {
+		delete(marks, o.Aux.(*machine.Machine).Meta.Folder)
+	}
+	for path, mark := range marks {
+		if slices.ContainsFunc(want, func(r schema.Resource) bool { return r.Addr == mark.Addr }) {
+			delete(marks, path)
+		}
+	}
+	var out []provider.Object
+	for _, path := range slices.Sorted(maps.Keys(marks)) {
+		mark, name := marks[path], filepath.Base(path)
+		out = append(out, provider.Object{
+			Mark: mark, Addr: mark.Addr, Deps: mark.Deps, ID: name, Body: &schema.Domain{Name: name},
+			Aux: &machine.Machine{Meta: domainxml.Meta{Mark: mark, Folder: path}},
+		})
+	}
+	return out
 }
 
 // List implements provider.Lister: every domain, with the mark of whoever made it.

@@ -14,11 +14,14 @@ import (
 
 // remove deletes a domain and everything that is its own.
 func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) error {
-	uuid := schema.UUID(lab, c.Addr)
+	uuid, name := schema.UUID(lab, c.Addr), ""
 	if c.Have != nil {
-		uuid = c.Have.Aux.(*machine.Machine).UUID
+		m := c.Have.Aux.(*machine.Machine)
+		if m.Defined == nil {
+			return p.removeStray(ctx, lab, m.Meta.Folder)
+		}
+		uuid = m.UUID
 	}
-	name := ""
 	err := p.conn.Domain(daemon.ByUUID(uuid), func(dom *libvirt.Domain) error {
 		var err error
 		if name, err = dom.GetName(); err != nil {
@@ -34,6 +37,14 @@ func (p *Provider) remove(ctx context.Context, lab string, c provider.Change) er
 		return ctx.Err()
 	}
 	return daemon.Failed("remove domain "+name, err)
+}
+
+// removeStray removes the folder of a machine that somebody undefined.
+func (p *Provider) removeStray(ctx context.Context, lab, path string) error {
+	if err := provider.Step(ctx, "remove files"); err != nil {
+		return err
+	}
+	return p.folders().Remove(ctx, lab, path)
 }
 
 // owned is the mark of a domain that the lab owns, in one small question: a whole read costs ten times as much.
@@ -72,7 +83,7 @@ func (p *Provider) removeDomain(ctx context.Context, lab string, dom *libvirt.Do
 		if err := provider.Step(ctx, "remove files"); err != nil {
 			return err
 		}
-		if err := p.removeFolder(ctx, lab, meta.Folder); err != nil {
+		if err := p.folders().Remove(ctx, lab, meta.Folder); err != nil {
 			return err
 		}
 	}
