@@ -212,15 +212,18 @@ func TestSeveralAtOnce(t *testing.T) {
 // namespaceOf is the PID namespace of the process that has the argument.
 func namespaceOf(t *testing.T, arg string) string {
 	t.Helper()
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, line := range lines {
-		text, _ := os.ReadFile(line)
-		if string(text) == "sleep\x00"+arg+"\x00" {
-			namespace, err := os.Readlink(filepath.Join(filepath.Dir(line), "ns/pid"))
-			if err == nil {
-				return namespace
+	for range 500 { // it may not have come so far yet
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, line := range lines {
+			text, _ := os.ReadFile(line)
+			if string(text) == "sleep\x00"+arg+"\x00" {
+				namespace, err := os.Readlink(filepath.Join(filepath.Dir(line), "ns/pid"))
+				if err == nil {
+					return namespace
+				}
 			}
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("the sandbox's command was not found in /proc")
 	return ""
