@@ -161,31 +161,54 @@ func run(t *testing.T, args ...string) {
 	}
 }
 
-// build applies an image to a new pool and returns the provider.
-func build(t *testing.T, img *schema.Image) *image.Provider {
+// planOf reads the pool and plans one image.
+func planOf(t *testing.T, p *image.Provider, img *schema.Image) provider.Change {
 	t.Helper()
-	img.Key = schema.ImageKey(*img)
-	p := image.New(host.Local{}, t.TempDir(), image.Options{})
 	want := schema.Resource{Addr: schema.Addr{Kind: "image", Name: img.Name}, Body: img}
-	c, err := p.Plan(&want, nil)
-	if err != nil || c.Action != provider.Create {
-		t.Fatalf("plan of a new image: %v %v", c.Action, err)
+	objects, err := p.Read(t.Context(), "lab", []schema.Resource{want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have *provider.Object
+	if len(objects) > 0 {
+		have = &objects[0]
+	}
+	c, err := p.Plan(&want, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// apply makes the image as planned; the plan after it is empty.
+func apply(t *testing.T, p *image.Provider, img *schema.Image, want provider.Action) provider.Change {
+	t.Helper()
+	c := planOf(t, p, img)
+	if c.Action != want {
+		t.Fatalf("the plan is to %s (%s), want %s", c.Action, c.Why, want)
 	}
 	began := time.Now()
 	if err := p.Apply(t.Context(), "lab", c); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("built in %v", time.Since(began).Round(10*time.Millisecond))
-	return p
+	t.Logf("made in %v", time.Since(began).Round(10*time.Millisecond))
+	if after := planOf(t, p, img); after.Action != provider.NoOp {
+		t.Fatalf("the plan after it is to %s: %s", after.Action, after.Why)
+	}
+	return c
 }
 
-func TestMicroBoots(t *testing.T) {
-	img := &schema.Image{Name: "micro", Build: "micro"}
-	p := build(t, img)
-	paths, err := p.Pool().Paths(img.Key)
-	if err != nil {
+// writeHelper writes something in place of labctl-guest, which tells how it was called.
+func writeHelper(t *testing.T, path, name string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("#!/bin/busybox sh\necho "+name+" $*\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// checkSize holds the image to its size on disk.
+func checkSize(t *testing.T, paths image.Paths) {
+	t.Helper()
 	var size int64
 	for _, path := range []string{paths.Kernel, paths.Initrd} {
 		info, err := os.Stat(path)
@@ -198,12 +221,15 @@ func TestMicroBoots(t *testing.T) {
 	if size > 16e6 {
 		t.Errorf("kernel and initrd are %d bytes, more than 16 MB", size)
 	}
-	dir := t.TempDir()
-	m := start(t, dir, paths)
-	t.Logf("the agent answered after %v", m.booted.Round(10*time.Millisecond))
+}
+
+// tryTools uses the guest's programs.
+func tryTools(m *machine) {
+	t := m.t
+	t.Helper()
 	for _, tool := range [][]string{
 		{"nft", "--version"}, {"conntrack", "--version"}, {"ncat", "--version"}, {"ip", "-V"}, {"busybox", "uname", "-r"}, {"tc", "-V"},
-		{"tcpdump", "-D"},
+		{"tcpdump", "--version"}, {"labctl-guest", "version"},
 	} {
 		m.exec(tool...)
 	}
@@ -220,12 +246,53 @@ func TestMicroBoots(t *testing.T) {
 	if !strings.Contains(said, "\nhello\n") || !strings.Contains(said, "127.0.0.1.9: UDP, length 3") {
 		t.Errorf("what ncat and tcpdump heard: %s", said)
 	}
+}
+
+func TestMicroBoots(t *testing.T) {
+	img := &schema.Image{Name: "micro", Build: "micro"}
+	img.Key = schema.ImageKey(*img)
+	helper := filepath.Join(t.TempDir(), "labctl-guest")
+	build := host.Command{
+		Args: []string{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", helper, "../../cmd/labctl-guest"}, Env: []string{"CGO_ENABLED=0"},
+	}
+	if _, err := (host.Local{}).Run(t.Context(), build); err != nil {
+		t.Fatal(err)
+	}
+	p := image.New(host.Local{}, t.TempDir(), image.Options{GuestBinary: helper})
+	apply(t, p, img, provider.Create)
+	paths, err := p.Pool().Paths(img.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSize(t, paths)
+	dir := t.TempDir()
+	m := start(t, dir, paths)
+	t.Logf("the agent answered after %v", m.booted.Round(10*time.Millisecond))
+	tryTools(m)
 	m.exec("busybox", "sh", "-c", "echo kept >/root/kept && sync")
 	m.powerOff("guest-shutdown")
 
 	m = start(t, dir, paths)
 	if kept := m.exec("busybox", "cat", "/root/kept"); kept != "kept\n" {
 		t.Errorf("/root/kept after a restart: %q", kept)
+	}
+	m.powerOff("guest-shutdown")
+
+	// A new helper: the image is made again, the disk stays, and so does what a guest had on it.
+	before, err := os.Stat(paths.Disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeHelper(t, helper, "two")
+	if c := apply(t, p, img, provider.Update); !strings.Contains(c.Why, "labctl-guest changed") {
+		t.Errorf("why: %q", c.Why)
+	}
+	if after, err := os.Stat(paths.Disk); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the disk that overlays stand on was replaced: %v", err)
+	}
+	m = start(t, dir, paths)
+	if said := m.exec("busybox", "cat", "/run/labctl-boot.log", "/root/kept"); said != "two boot\nkept\n" {
+		t.Errorf("with the new helper: %q", said)
 	}
 	m.powerOff("guest-shutdown")
 }

@@ -2,11 +2,17 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image/debian"
 	"github.com/labctl/labctl/provider/image/micro"
+	"github.com/labctl/labctl/schema"
 )
 
 // makeMicro builds the micro image. The disk of one that exists stays: overlays stand on it.
@@ -19,6 +25,7 @@ func (p *Provider) makeMicro(ctx context.Context, scratch string, m *Manifest) e
 		return err
 	}
 	m.From, m.Cmdline = sources(in), micro.Cmdline
+	m.Packages = p.versions(ctx, in.Packages())
 	return nil
 }
 
@@ -69,4 +76,73 @@ func compareSources(have, want []Source) []provider.Detail {
 		}
 	}
 	return details
+}
+
+// Check refuses what cannot be made on this machine: a missing program, package or file. What is in the pool is not made again,
+// and passes.
+func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
+	var errs []error
+	for _, r := range want {
+		img, ok := r.Body.(*schema.Image)
+		if !ok {
+			continue
+		}
+		if m, err := p.pool.Manifest(img.Key); err == nil && p.pool.Changed(m) == "" {
+			continue
+		}
+		for _, err := range p.check(*img) {
+			known, ok := errors.AsType[*provider.Error](err)
+			if !ok {
+				known = &provider.Error{Op: "make image", Err: err}
+			}
+			known.Addr = r.Addr
+			errs = append(errs, known)
+		}
+	}
+	return errs
+}
+
+func (p *Provider) check(img schema.Image) []error {
+	fail := func(path string, err error) []error {
+		return []error{&provider.Error{Op: "make image", Path: path, Err: err}}
+	}
+	switch {
+	case img.Build == "micro":
+		return micro.Missing(micro.Options{})
+	case img.Build == "debian":
+		return debian.Missing()
+	case img.Build != "":
+		return fail("build", fmt.Errorf("build %q is not known: write \"micro\" or \"debian\"", img.Build))
+	case img.Source == "":
+		return fail("source", errors.New("an image needs source or build"))
+	}
+	if img.Checksum != "" {
+		if _, _, err := newHash(img.Checksum); err != nil {
+			return fail("checksum", err)
+		}
+	}
+	if isURL(img.Source) {
+		return nil
+	}
+	info, err := os.Stat(img.Source)
+	if err != nil {
+		return fail("source", err)
+	}
+	if info.IsDir() {
+		return fail("source", fmt.Errorf("%s is a folder: name the image file in it", img.Source))
+	}
+	return nil
+}
+
+// versions are the versions of packages that are installed.
+func (p *Provider) versions(ctx context.Context, packages []string) map[string]string {
+	// Packages that are not installed make dpkg-query fail, and those that are come all the same.
+	out, _ := p.host.Run(ctx, host.Cmd(append([]string{"dpkg-query", "-W", "-f", "${Package} ${Version}\n"}, packages...)...))
+	found := map[string]string{}
+	for line := range strings.Lines(string(out.Stdout)) {
+		if name, version, _ := strings.Cut(strings.TrimSpace(line), " "); version != "" {
+			found[name] = version
+		}
+	}
+	return found
 }

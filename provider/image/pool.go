@@ -166,17 +166,19 @@ func (p Pool) Prune(keep func(*Manifest) bool) ([]string, error) {
 	var removed []string
 	for _, entry := range entries {
 		name := entry.Name()
-		key, scratch := strings.CutPrefix(name, scratchPrefix)
-		if !entry.IsDir() || strings.HasPrefix(name, ".") && !scratch {
-			continue
-		}
-		m, err := p.Manifest(key)
-		if !scratch && err == nil && keep(m) {
-			continue
+		key, left := leftover(name)
+		if !left {
+			if strings.HasPrefix(name, ".") {
+				continue
+			}
+			key = name
+			if m, err := p.Manifest(key); err == nil && keep(m) {
+				continue
+			}
 		}
 		unlock, err := p.lock(key, syscall.LOCK_EX|syscall.LOCK_NB)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			continue // somebody is building it
+			continue // somebody is making it
 		}
 		if err != nil {
 			return removed, err
@@ -189,6 +191,16 @@ func (p Pool) Prune(keep func(*Manifest) bool) ([]string, error) {
 		removed = append(removed, name)
 	}
 	return removed, nil
+}
+
+// leftover tells what an interrupted build or fetch leaves, and of which image it is.
+func leftover(name string) (key string, ok bool) {
+	for _, prefix := range []string{scratchPrefix, partialPrefix} {
+		if key, ok := strings.CutPrefix(name, prefix); ok {
+			return strings.TrimSuffix(key, ".json"), true
+		}
+	}
+	return "", false
 }
 
 // Lock takes the right to build one image, waiting for whoever has it. It ends by itself with the process.

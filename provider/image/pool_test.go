@@ -145,11 +145,14 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
+	part := filepath.Join(p.Pool().Dir, partialPrefix+"gone-0123")
+	writeFile(t, part, []byte("some of it"))
+	writeFile(t, part+".json", []byte("{}"))
 	removed, err := p.Pool().Prune(func(m *Manifest) bool { return m.Image.Key == kept.Key })
-	if err != nil || len(removed) != 2 {
+	if err != nil || len(removed) != 4 {
 		t.Errorf("removed %v, %v", removed, err)
 	}
-	for path, want := range map[string]bool{p.Pool().Path(kept.Key): true, building: true, interrupted: false, p.Pool().Path(other.Key): false} {
+	for path, want := range map[string]bool{p.Pool().Path(kept.Key): true, building: true, interrupted: false, part: false, part + ".json": false, p.Pool().Path(other.Key): false} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s: there is %v, want %v", path, err == nil, want)
 		}
@@ -178,5 +181,46 @@ func TestCompareSources(t *testing.T) {
 	}
 	if compareSources(have, have) != nil {
 		t.Errorf("equal sources differ")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	p, img := pooled(t)
+	dir := t.TempDir()
+	if err := os.Remove(img.Source); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		img  schema.Image
+		path string // of the attribute at fault, "" where nothing is
+	}{
+		"in the pool":    {img, ""},
+		"micro":          {schema.Image{Build: "micro"}, ""},
+		"url":            {schema.Image{Source: "https://images.invalid/x"}, ""},
+		"no build":       {schema.Image{Build: "tiny"}, "build"},
+		"nothing":        {schema.Image{}, "source"},
+		"absent":         {schema.Image{Source: filepath.Join(dir, "absent")}, "source"},
+		"folder":         {schema.Image{Source: dir}, "source"},
+		"short checksum": {schema.Image{Source: "https://images.invalid/x", Checksum: "sha256:12"}, "checksum"},
+		"other checksum": {schema.Image{Source: "https://images.invalid/x", Checksum: "md5:12"}, "checksum"},
+	} {
+		addr := schema.Addr{Kind: "image", Name: "base"}
+		if test.img.Key == "" {
+			test.img.Key = schema.ImageKey(test.img)
+		}
+		errs := p.Check(t.Context(), []schema.Resource{{Addr: addr, Body: &test.img}})
+		if test.path == "" {
+			if len(errs) != 0 {
+				t.Errorf("%s: %v", name, errs)
+			}
+			continue
+		}
+		if len(errs) != 1 {
+			t.Errorf("%s: %v", name, errs)
+			continue
+		}
+		if known, ok := errors.AsType[*provider.Error](errs[0]); !ok || known.Path != test.path || known.Addr != addr {
+			t.Errorf("%s: %#v", name, errs[0])
+		}
 	}
 }

@@ -47,10 +47,20 @@ func (in Inputs) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
+// Packages are the Debian packages that the parts come from, and the C library's.
+func (in Inputs) Packages() []string {
+	names := []string{"libc6", "linux-image-" + in.Release}
+	for _, p := range programs {
+		names = append(names, p.pkg)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Missing lists the programs that a build needs and this machine lacks, as one error each that names the package to install.
 func Missing(o Options) []error {
 	var errs []error
-	for _, p := range append(programs[:], tools[:]...) {
+	for _, p := range slices.Concat(programs[:], tools[:]) {
 		if _, err := findProgram(o.Root, p.name); err != nil && p.required {
 			errs = append(errs, missing(p.name, p.pkg))
 		}
