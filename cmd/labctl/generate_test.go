@@ -157,6 +157,8 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 		return fmt.Sprintf("\"%dMiB\"", 1+g.IntN(64))
 	case "vm.disk.shareable":
 		return "false"
+	case "vm.disk.bus": // not sata, since another draw may make it readonly
+		return []string{`"virtio"`, `"scsi"`, `"usb"`}[g.IntN(3)]
 	case "vm.hostname":
 		return fmt.Sprintf("%q", fmt.Sprintf("host-%d", g.IntN(100)))
 	case "vm.hosts":

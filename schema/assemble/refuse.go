@@ -47,6 +47,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 			add(diag.Malformed, n.Find(fmt.Sprintf("sysctl[%q]", key)), fmt.Sprintf("%q is no kernel setting", key), `Write its dotted name, as "net.ipv4.ip_forward".`)
 		}
 	}
+	n.Each("disk", func(disk *decode.Node) { diags = append(diags, refuseDisk(disk)...) })
 	n.Each("file", func(file *decode.Node) { diags = append(diags, refuseFile(file)...) })
 	n.Each("interface", func(iface *decode.Node) {
 		if pci := iface.Text("pci"); pci != "" && !isPCI(pci) {
@@ -81,6 +82,28 @@ func hostname(name string) bool {
 		}
 	}
 	return true
+}
+
+// refuseDisk tells of what no disk can be, and of what QEMU does not let one be.
+func refuseDisk(n *decode.Node) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	said := func(name, standard string) string {
+		if text := n.Text(name); text != "" {
+			return text
+		}
+		return standard
+	}
+	if n.Label() != "root" && !n.Has("source") && !n.Has("size") {
+		diags = append(diags, diag.New(diag.MissingArgument, n.DefRange, "The disk has neither size nor source",
+			"Give it the size to make it with, as size = \"1GiB\", or the source that it is."))
+	}
+	if n.Flag("readonly") && said("bus", "virtio") == "sata" {
+		diags = append(diags, diag.New(diag.Conflict, n.At("readonly"), "A disk on the bus sata cannot be readonly", "Put it on another bus: virtio, scsi or usb."))
+	}
+	if n.Flag("shareable") && said("format", "qcow2") != "raw" {
+		diags = append(diags, diag.New(diag.Conflict, n.At("shareable"), "A qcow2 disk cannot be shared", "Two machines would spoil its tables. Write format = \"raw\"."))
+	}
+	return diags
 }
 
 func refuseFile(n *decode.Node) hcl.Diagnostics {

@@ -132,6 +132,10 @@ func needs(path string, extra *table.Attr) string {
 		return "clone = \"c\"\n"
 	case path == "vm" && name != "image" && name != "clone" && name != "cdrom":
 		return "image = image.other\n"
+	case path == "vm.disk" && name == "shareable":
+		return "size = \"1MiB\"\nformat = \"raw\"\n"
+	case path == "vm.disk" && name != "size":
+		return "size = \"1MiB\"\n"
 	case path == "vm.hostdev" && name == "":
 		return "usb = \"1234:5678\"\n"
 	case path == "vm.interface" && name == "network":
