@@ -154,7 +154,7 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 	case "vm.interface.model":
 		return []string{`"virtio"`, `"e1000"`, `"rtl8139"`, `"e1000e"`}[g.IntN(4)]
 	case "vm.disk.size":
-		return fmt.Sprintf("\"%dMiB\"", 1+g.IntN(64))
+		return `"16MiB"` // one size: where labs are changed into each other, a smaller disk is refused
 	case "vm.disk.shareable":
 		return "false"
 	case "vm.disk.bus": // not sata, since another draw may make it readonly

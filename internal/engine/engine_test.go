@@ -354,6 +354,18 @@ func TestCycleIsAnError(t *testing.T) {
 	}
 }
 
+func TestMachineThatCannotBePlannedIsOneError(t *testing.T) {
+	r := newRig(t)
+	check(t, r.system.Put(memory.Entry{Type: "vm", ID: "lab-a", Body: &schema.Domain{Name: "lab-a"}}))
+	p, err := r.engine.Plan(t.Context(), small(), engine.PlanOptions{})
+	if !errors.Is(err, provider.ErrForeign) || len(p.Errors) != 1 {
+		t.Errorf("%v", err)
+	}
+	if p.Item(at("vm.b.guest")) == nil {
+		t.Errorf("the rest is not planned: %v", says(p))
+	}
+}
+
 func TestMarksThatContradictDoNotStopADestroy(t *testing.T) {
 	r := newRig(t)
 	a, b := bridge("a"), bridge("b")

@@ -136,7 +136,7 @@ func (b *builder) forward(item *plan.Item) []schema.Addr {
 	if whole := item.Addr.Whole(); item.Addr.Part == guestPart && b.items[whole] != nil && !slices.Contains(deps, whole) {
 		deps = append(deps, whole)
 	}
-	return deps
+	return slices.DeleteFunc(deps, func(dep schema.Addr) bool { return dep == item.Addr }) // a block or module that holds it too
 }
 
 // expand is the items that a dependency speaks of: itself, or all instances of a block or module.
