@@ -126,6 +126,9 @@ func (t *task) observeFiles() {
 		}
 	}
 	for _, path := range t.releasedFiles() {
+		if !slices.ContainsFunc(t.kept.Guest.Files, func(f schema.File) bool { return f.Path == path }) {
+			continue // it never was declared: see nativeFiles
+		}
 		is, err := t.original(path)
 		was := t.kept.Before.Files[path]
 		if err == nil && is.There && !(was.There && string(is.Content) == string(was.Content)) {
@@ -149,10 +152,10 @@ func fileAs(want schema.File, is helper.Original) schema.File {
 	return have
 }
 
-// releasedFiles are the files that were declared once and are no longer.
+// releasedFiles are the files that labctl wrote once and has no longer reason to.
 func (t *task) releasedFiles() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(t.kept.Before.Files)), func(path string) bool {
-		return slices.ContainsFunc(t.want.Files, func(f schema.File) bool { return f.Path == path })
+		return slices.ContainsFunc(t.files(), func(f schema.File) bool { return f.Path == path })
 	})
 }
 
@@ -161,7 +164,7 @@ func (t *task) filesBefore() map[string]helper.Original {
 	if before == nil {
 		before = map[string]helper.Original{}
 	}
-	for _, f := range t.want.Files {
+	for _, f := range t.files() {
 		if _, known := before[f.Path]; known {
 			continue
 		}

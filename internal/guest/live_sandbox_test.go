@@ -255,3 +255,42 @@ func TestSettleMendsWhatADaemonDoesLate(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// TestWhatAnotherTableLearntStays changes one table beside one that packets have filled.
+func TestWhatAnotherTableLearntStays(t *testing.T) {
+	s := machine(t)
+	const learns = "table ip learns {\n\tmap seen {\n\t\ttype ipv4_addr : inet_service\n\t\tflags dynamic,timeout\n\t\tsize 9\n\t}\n" +
+		"\tchain c {\n\t\ttype filter hook output priority filter\n\t\tcounter\n\t}\n}\n"
+	beside := func(tables string) *schema.Guest {
+		g := natRouter("masquerade", "")
+		g.Ruleset = &schema.Ruleset{Text: learns + tables}
+		return g
+	}
+	one := "table inet one {\n\tchain c {\n\t\ttcp dport 1 drop\n\t}\n}\n"
+	two := "table inet two {\n\tchain c {\n\t\ttcp dport 2 drop\n\t}\n}\n"
+	converge(t, s, beside(one))
+	run(t, "nft", "add element ip learns seen { 10.0.0.9 timeout 1h : 4321 }")
+	sendUDP(t, "10.0.0.1:2000")
+	counted := run(t, "nft", "list", "chain", "ip", "learns", "c")
+	if strings.Contains(counted, "packets 0 ") {
+		t.Fatalf("nothing was counted:\n%s", counted)
+	}
+	for _, change := range [][2]string{
+		{"a rule changes", strings.Replace(one, "1 drop", "3 drop", 1)}, {"a table comes", one + two}, {"one goes", two}, {"all others go", ""},
+	} {
+		what := change[0]
+		converge(t, s, beside(change[1]))
+		if list := run(t, "nft", "list", "map", "ip", "learns", "seen"); !strings.Contains(list, ": 4321") {
+			t.Errorf("%s, and what was learnt is lost:\n%s", what, list)
+		}
+		if now := run(t, "nft", "list", "chain", "ip", "learns", "c"); now != counted {
+			t.Errorf("%s, and the counters began again:\n%s", what, now)
+		}
+	}
+	// What is kept for the next boot is all of it: from nothing, it comes up as declared.
+	run(t, "nft", "flush", "ruleset")
+	if _, err := s.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, snapshot(t, s, beside("")), beside(""))
+}

@@ -22,7 +22,7 @@ func (s System) readPersist() (helper.Persist, error) {
 
 // isKept reports whether the next boot will make so what is wanted.
 func (t *task) isKept() bool {
-	return t.service() && t.keep.Guest != nil && sameJSON(t.keep.Guest, helper.Essence(t.want))
+	return t.service() && t.keep.Guest != nil && sameJSON(t.keep.Guest, helper.Essence(t.want)) && t.nativeKept()
 }
 
 // remember keeps what is wanted for the next boot, with how things were before where something new is wanted. It is done

@@ -117,6 +117,8 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 	}
 	t.Problems = nil
 	t.Problem("", t.installService())
+	t.network.ApplyNames()
+	t.applyNative()
 	t.apply()
 	if len(t.Problems) == 0 {
 		t.Problem("", t.forget())
