@@ -4,11 +4,11 @@ package image_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -248,6 +248,17 @@ func tryTools(m *machine) {
 	}
 }
 
+// plugNIC plugs a network card into a machine that had none: its driver is loaded by itself.
+func plugNIC(m *machine, monitor io.Writer) {
+	m.t.Helper()
+	fmt.Fprintln(monitor, "device_add virtio-net-pci,mac=52:54:00:01:02:03")
+	found := m.exec("busybox", "sh", "-c", `n=0; until [ -e /sys/class/net/eth0 ] || [ $((n += 1)) = 100 ]; do usleep 100000; done
+		cat /sys/class/net/eth0/address`)
+	if found != "52:54:00:01:02:03\n" {
+		m.t.Errorf("a network card that was plugged in: %q", found)
+	}
+}
+
 func TestMicroBoots(t *testing.T) {
 	img := &schema.Image{Name: "micro", Build: "micro"}
 	img.Key = schema.ImageKey(*img)
@@ -270,13 +281,23 @@ func TestMicroBoots(t *testing.T) {
 	t.Logf("the agent answered after %v", m.booted.Round(10*time.Millisecond))
 	tryTools(m)
 	m.exec("busybox", "sh", "-c", "echo kept >/root/kept && sync")
-	m.powerOff("guest-shutdown")
+	m.powerOff(m.agent, shutdown)
 
-	m = start(t, dir, paths)
+	m = start(t, dir, paths, "-serial", "null", "-device", "virtconsole,chardev=hvc", "-chardev", "null,id=hvc",
+		"-monitor", "unix:"+filepath.Join(dir, "monitor")+",server=on,wait=off")
+	monitor, err := net.Dial("unix", filepath.Join(dir, "monitor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	plugNIC(m, monitor)
+	if shells := m.exec("busybox", "sh", "-c", "grep -c autologin /etc/inittab"); shells != "3\n" {
+		t.Errorf("%s consoles on a machine with a second serial port and a virtio console", shells)
+	}
 	if kept := m.exec("busybox", "cat", "/root/kept"); kept != "kept\n" {
 		t.Errorf("/root/kept after a restart: %q", kept)
 	}
-	m.powerOff("guest-shutdown")
+	m.powerOff(monitor, "system_powerdown")
 
 	// A new helper: the image is made again, the disk stays, and so does what a guest had on it.
 	before, err := os.Stat(paths.Disk)
@@ -294,16 +315,18 @@ func TestMicroBoots(t *testing.T) {
 	if said := m.exec("busybox", "cat", "/run/labctl-boot.log", "/root/kept"); said != "two boot\nkept\n" {
 		t.Errorf("with the new helper: %q", said)
 	}
-	m.powerOff("guest-shutdown")
+	m.powerOff(m.agent, shutdown)
 }
 
-// powerOff asks the agent to stop the machine, as libvirt does.
-func (m *machine) powerOff(command string) {
+// powerOff asks the machine to stop by writing a command to its agent, as libvirt does, or its monitor: the power button.
+func (m *machine) powerOff(to io.Writer, command string) {
 	m.t.Helper()
 	began := time.Now()
-	fmt.Fprintf(m.agent, "{%q:%q}\n", "execute", command)
+	fmt.Fprintln(to, command)
 	if !m.wait(10 * time.Second) {
-		m.t.Fatalf("%s: still running after 10 s:\n%s", command, bytes.TrimSpace([]byte(m.serial())))
+		m.t.Fatalf("%s: still running after 10 s:\n%s", command, strings.TrimSpace(m.serial()))
 	}
 	m.t.Logf("off after %v", time.Since(began).Round(10*time.Millisecond))
 }
+
+const shutdown = `{"execute":"guest-shutdown"}`
