@@ -112,9 +112,7 @@ func (d index) change(item *plan.Item) Change {
 		c.Attributes = created(d.want(item))
 	case provider.Delete, provider.Forget:
 	default:
-		for _, detail := range item.Details {
-			c.Attributes = append(c.Attributes, changed(detail))
-		}
+		c.Attributes = attributes(item.Details)
 	}
 	return c
 }

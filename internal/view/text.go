@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mitchellh/go-wordwrap"
+
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
@@ -242,9 +244,9 @@ func (p *Printer) why(a Attribute) string {
 func (p *Printer) line(l Line) {
 	switch l.Symbol {
 	case "+":
-		p.printf("          %s\n", p.paint(green, "+ "+l.Text))
+		p.printf("          %s\n", p.paint(green, "+ "+p.hang(l.Text)))
 	case "-":
-		p.printf("          %s\n", p.paint(red, "- "+l.Text))
+		p.printf("          %s\n", p.paint(red, "- "+p.hang(l.Text)))
 	case "…":
 		p.printf("          %s\n", p.paint(dim, "…"))
 	case "":
@@ -252,6 +254,17 @@ func (p *Printer) line(l Line) {
 	default:
 		p.printf("            %s\n", l.Text)
 	}
+}
+
+// hang breaks a rule that is too long for a terminal, and lets its further lines hang below its first word.
+func (p *Printer) hang(text string) string {
+	const indent = 14
+	if !p.style.Terminal || len(text)+indent <= p.style.Width || p.style.Width < 3*indent {
+		return text
+	}
+	words := strings.TrimLeft(text, " ")
+	margin := strings.Repeat(" ", indent+len(text)-len(words))
+	return margin[indent:] + strings.ReplaceAll(wordwrap.WrapString(words, uint(p.style.Width-len(margin))), "\n", "\n"+margin)
 }
 
 // SummaryLine is the counts of a plan in Terraform's words, with how much of the changes is live.
