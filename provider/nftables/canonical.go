@@ -133,24 +133,16 @@ func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
 	return errs
 }
 
-// withComment is a table's text with its comment replaced; without one for "".
-func withComment(table, comment string) string {
+// withComment is tables' text, as nft lists it, with the tables' comments replaced; without any for "".
+func withComment(tables, comment string) string {
 	var b strings.Builder
-	depth := 0
-	for line := range strings.Lines(table) {
-		word := strings.TrimSpace(line)
-		if depth == 1 && strings.HasPrefix(word, "comment ") {
+	for line := range strings.Lines(tables) {
+		if strings.HasPrefix(line, "\tcomment ") { // by one tab: the table's own
 			continue
 		}
 		b.WriteString(line)
-		if depth == 0 && comment != "" && strings.HasSuffix(word, "{") {
+		if comment != "" && strings.HasPrefix(line, "table ") {
 			fmt.Fprintf(&b, "\tcomment \"%s\"\n", comment)
-		}
-		switch {
-		case strings.HasSuffix(word, "{"):
-			depth++
-		case strings.HasPrefix(word, "}"):
-			depth--
 		}
 	}
 	return b.String()

@@ -253,3 +253,29 @@ func TestCheckGivesNftsWordsAtTheLine(t *testing.T) {
 		t.Error("a flush was let through")
 	}
 }
+
+func TestHardRulesetLeavesNothingToDo(t *testing.T) {
+	p := clean(t)
+	text, err := os.ReadFile("testdata/hard.nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rules(string(text))
+	if errs := p.Check(t.Context(), []schema.Resource{want}); errs != nil {
+		t.Fatal(errs)
+	}
+	converge(t, p, want)
+	before := run(t, "nft", "-s", "list", "ruleset")
+	run(t, "nft", "-f", p.savedPath(lab, want.Addr))
+	if after := run(t, "nft", "-s", "list", "ruleset"); after != before {
+		t.Errorf("loaded from the file it differs:\n%s\n%s", after, before)
+	}
+	// One rule changes, and the plan shows just that one.
+	changed := rules(strings.Replace(string(text), "fib daddr type local accept", "fib daddr type local drop", 1))
+	c := plan(t, p, changed)[0]
+	if len(c.Details) != 2 || c.Details[0].Old != "fib daddr type local accept" || c.Details[1].New != "fib daddr type local drop" {
+		t.Errorf("%+v", c.Details)
+	}
+	converge(t, p, changed)
+	converge(t, p)
+}

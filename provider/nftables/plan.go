@@ -136,15 +136,5 @@ func body(text string) string {
 
 // sameTransaction compares without the comments of tables, which tell of the mark at the time of writing.
 func sameTransaction(text string, wanted canonical) bool {
-	return stripComments(body(text)) == transaction(wanted, "", nil, func(string) bool { return true })
-}
-
-func stripComments(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "\tcomment ") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
+	return withComment(body(text), "") == transaction(wanted, "", nil, func(string) bool { return true })
 }

@@ -38,7 +38,7 @@ func (p *Provider) forget(ctx context.Context, lab string, have *provider.Object
 		if err := provider.Step(ctx, "take the mark off "+f.path); err != nil {
 			return err
 		}
-		text := "# Tables that a labctl lab has let go of: they are nobody's.\n" + stripComments(body(f.text))
+		text := "# Tables that a labctl lab has let go of: they are nobody's.\n" + withComment(body(f.text), "")
 		if err := p.host.WriteFile(ctx, f.path, []byte(text), 0o600); err != nil {
 			return failed(err)
 		}
