@@ -13,7 +13,7 @@ type Bridge struct {
 	DHCP4        bool           `json:"dhcp4,omitempty"`
 	DHCP6        bool           `json:"dhcp6,omitempty"`
 	AcceptRA     *bool          `json:"accept_ra,omitempty"`
-	LinkLocal    []string       `json:"link_local,omitempty"` // "ipv4", "ipv6"; nil leaves netplan's default
+	LinkLocal    []string       `json:"link_local,omitzero"` // "ipv4", "ipv6"; nil leaves netplan's default
 	STP          *bool          `json:"stp,omitempty"`
 	ForwardDelay *float64       `json:"forward_delay,omitempty"`
 	HelloTime    *float64       `json:"hello_time,omitempty"`
