@@ -83,7 +83,7 @@ func (b *builder) narrow(g *graph.Graph[op]) {
 // sourceOf is the provider of which an error says that it could not be read at all; nil for any other error.
 func (b *builder) sourceOf(err error) *source {
 	for s, why := range b.reading.blindSource {
-		if why == err {
+		if why == err { //nolint:errorlint // the very same error is meant
 			return s
 		}
 	}
