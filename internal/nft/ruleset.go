@@ -53,6 +53,17 @@ func (r Ruleset) Table(family, name string) *Table {
 
 // Parse reads the output of `nft -s list ruleset` or of `nft -s list table …`. Handles, as -a adds, are dropped.
 func Parse(listing []byte) (Ruleset, error) {
+	r, err := parse(listing)
+	for i := range r.Tables {
+		for j := range r.Tables[i].Objects {
+			r.Tables[i].Objects[j].settle()
+		}
+	}
+	return r, err
+}
+
+// parse reads a listing as it is, with what packets have put into sets.
+func parse(listing []byte) (Ruleset, error) {
 	var r Ruleset
 	var stack []string // open blocks: kinds of what is open
 	var object *Object
@@ -91,11 +102,6 @@ func Parse(listing []byte) (Ruleset, error) {
 	}
 	if len(stack) != 0 {
 		return Ruleset{}, fmt.Errorf("nft listing: it ends inside a block")
-	}
-	for i := range r.Tables {
-		for j := range r.Tables[i].Objects {
-			r.Tables[i].Objects[j].settle()
-		}
 	}
 	return r, nil
 }

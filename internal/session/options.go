@@ -43,3 +43,13 @@ func Width(w io.Writer) int {
 	}
 	return 80
 }
+
+// Height is how many rows w has; 0 where it is no terminal.
+func Height(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if _, rows, err := term.GetSize(int(file.Fd())); err == nil {
+			return rows
+		}
+	}
+	return 0
+}

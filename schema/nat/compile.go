@@ -170,14 +170,15 @@ func (r *router) input(t *text) {
 func (r *router) forward(t *text) {
 	t.open("chain forward")
 	t.line("type filter hook forward priority filter; policy drop;")
-	t.rule("ct state established,related accept", "packets of known connections, both ways")
+	t.rule("ct state established,related counter accept", "packets of known connections, both ways")
 	t.rule("ct state invalid counter drop", "they would leave untranslated")
-	t.rule("ct status dnat accept", "let in by a mapping or a forward")
+	t.rule("ct status dnat counter accept", "let in by a mapping or a forward")
 	if r.oneArm {
-		t.rule(fmt.Sprintf("oifname %q accept", r.Outside), "one arm: peers know only the router's address, so this is an inside host")
+		t.rule(fmt.Sprintf("oifname %q counter accept", r.Outside), "one arm: peers know only the router's address, so this is an inside host")
 	} else {
-		t.rule(fmt.Sprintf("iifname != %q accept", r.Outside), "from inside to anywhere")
+		t.rule(fmt.Sprintf("iifname != %q counter accept", r.Outside), "from inside to anywhere")
 	}
+	t.rule("counter", "what is left is let in by nothing: dropped")
 	t.close()
 }
 

@@ -10,7 +10,7 @@ func (r *router) prerouting(t *text) {
 	t.open("chain prerouting")
 	t.line("type nat hook prerouting priority dstnat; policy accept;")
 	for _, o := range r.OneToOne {
-		t.rule(fmt.Sprintf("ip daddr %s dnat to %s", o.Outside, o.Inside), "one to one")
+		t.rule(fmt.Sprintf("ip daddr %s counter dnat to %s", o.Outside, o.Inside), "one to one")
 	}
 	own := r.own()
 	from := fmt.Sprintf("iifname %q ", r.Outside)
@@ -53,7 +53,7 @@ func (r *router) postrouting(t *text) {
 	t.line("type nat hook postrouting priority srcnat; policy accept;")
 	t.rule("fib saddr type local accept", "the router's own packets")
 	for _, o := range r.OneToOne {
-		t.rule(fmt.Sprintf("oifname %q ip saddr %s ct status & dnat == 0 snat to %s", r.Outside, o.Inside, o.Outside), "one to one")
+		t.rule(fmt.Sprintf("oifname %q ip saddr %s ct status & dnat == 0 counter snat to %s", r.Outside, o.Inside, o.Outside), "one to one")
 	}
 	r.hairpinSource(t)
 	t.rule("ct status dnat accept", "let in from outside: the peer stays visible")
@@ -75,7 +75,7 @@ func (r *router) hairpinSource(t *text) {
 	r.choosePort(t, "ip saddr @hosts ct status dnat ", snat)
 	if r.subnet.IsValid() && len(r.Forwards) > 0 {
 		t.rule(fmt.Sprintf(
-			"ip saddr %s ct status dnat meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @forwarded %s", r.subnet, snat),
+			"ip saddr %s ct status dnat meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @forwarded counter %s", r.subnet, snat),
 			"hairpin: a neighbour that reaches a forward")
 	}
 }
@@ -93,28 +93,28 @@ func (r *router) choosePort(t *text, match, translate string) {
 		t.rule(ports+to+":meta l4proto . ip saddr . th sport map @mapped",
 			"endpoint-independent mapping: the mapping this endpoint has")
 		if r.Ports == Preserve {
-			t.rule(ports+"meta l4proto . th sport @taken "+to+":1024-65535 fully-random", "the port is another endpoint's: choose one")
+			t.rule(ports+"meta l4proto . th sport @taken counter "+to+":1024-65535 fully-random", "the port is another endpoint's: choose one")
 			if len(r.Forwards) > 0 {
-				t.rule(ports+"meta l4proto . th sport @forwarded "+to+":1024-65535 fully-random", "the port is a forward's: choose one")
+				t.rule(ports+"meta l4proto . th sport @forwarded counter "+to+":1024-65535 fully-random", "the port is a forward's: choose one")
 			}
 		}
 	}
 	low, high, isRange := portRange(r.Ports)
 	switch {
 	case r.Ports == Contiguous:
-		t.rule(ports+to+fmt.Sprintf(":numgen inc mod %d map @row", rowLength), "contiguous: the next port of the row")
+		t.rule(ports+"counter "+to+fmt.Sprintf(":numgen inc mod %d map @row", rowLength), "contiguous: the next port of the row")
 	case isRange && r.reuses:
-		t.rule(ports+fmt.Sprintf("%s:%d-%d", to, low, high), "ports from the declared range")
+		t.rule(ports+fmt.Sprintf("counter %s:%d-%d", to, low, high), "ports from the declared range")
 	case isRange:
-		t.rule(ports+fmt.Sprintf("%s:%d-%d fully-random", to, low, high), "ports from the declared range, another for every peer")
+		t.rule(ports+fmt.Sprintf("counter %s:%d-%d fully-random", to, low, high), "ports from the declared range, another for every peer")
 	}
 	switch {
 	case r.Ports == Random && r.reuses:
-		t.rule(match+translate+" fully-random", "a random port")
+		t.rule(match+"counter "+translate+" fully-random", "a random port")
 	case r.Ports == Random:
-		t.rule(match+translate+" fully-random", "symmetric: another random port for every peer")
+		t.rule(match+"counter "+translate+" fully-random", "symmetric: another random port for every peer")
 	default:
-		t.rule(match+translate, "keep the port where it is free")
+		t.rule(match+"counter "+translate, "keep the port where it is free")
 	}
 }
 

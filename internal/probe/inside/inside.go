@@ -13,13 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/natprobe"
 )
 
 // Command is the helper's argument that has it carry out a Request.
 const Command = "probe"
 
-// Request is what one machine is asked to do. Exactly one pointer is set.
+// Request is what one machine is asked to do. Exactly one field is set.
 type Request struct {
 	Ping    *Ping     `json:"ping,omitempty"`
 	TCP     *Connect  `json:"tcp,omitempty"`
@@ -31,6 +32,7 @@ type Request struct {
 	Route   *Route    `json:"route,omitempty"`
 	Send    *Send     `json:"send,omitempty"`
 	Receive *Receive  `json:"receive,omitempty"`
+	Flows   bool      `json:"flows,omitempty"` // the connections that the machine tracks
 }
 
 // Ping asks for ICMP echo requests.
@@ -70,8 +72,9 @@ type Answer struct {
 	Sent      int                 `json:"sent,omitempty"`      // packets or connection attempts
 	Seconds   float64             `json:"seconds,omitempty"`   // ping: the mean round trip; punch: from the first packet until confirmed
 	NAT       *natprobe.Behaviour `json:"nat,omitempty"`
-	Way       *Way                `json:"way,omitempty"`   // route: which way the kernel sends
-	Bits      float64             `json:"bits,omitempty"`  // receive: bits per second
+	Way       *Way                `json:"way,omitempty"`  // route: which way the kernel sends
+	Bits      float64             `json:"bits,omitempty"` // receive: bits per second
+	Flows     []natflow.Entry     `json:"flows,omitempty"`
 	Error     string              `json:"error,omitempty"` // why the request could not be carried out
 }
 
@@ -111,6 +114,9 @@ func Do(ctx context.Context, r Request) (Answer, error) {
 		return send(ctx, *r.Send)
 	case r.Receive != nil:
 		return receive(ctx, *r.Receive)
+	case r.Flows:
+		flows, err := natflow.Entries()
+		return Answer{Flows: flows}, err
 	}
 	return Answer{}, errors.New("the request asks for nothing that this helper knows")
 }

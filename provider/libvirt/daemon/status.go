@@ -27,6 +27,7 @@ type Status struct {
 
 // Card is one network card of a running domain.
 type Card struct {
+	Name   string `json:"name,omitempty"` // of the interface in the lab
 	MAC    string `json:"mac"`
 	Tap    string `json:"tap,omitempty"` // the host's end
 	Source string `json:"source"`        // bridge or network
@@ -96,7 +97,7 @@ func statusOf(dom *libvirt.Domain) (Status, error) {
 	}
 	for _, card := range x.Devices.Interfaces {
 		nic := domainxml.ReadNIC(card, nil)
-		row := Card{MAC: nic.MAC, Source: nic.Bridge + nic.Network}
+		row := Card{Name: nic.Name, MAC: nic.MAC, Source: nic.Bridge + nic.Network}
 		if card.Target != nil {
 			row.Tap = card.Target.Dev
 		}
