@@ -55,6 +55,10 @@ test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-n
 test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
 	$(GOTEST) $(TAGS),sandbox -v -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
 
+.PHONY: test-debian
+test-debian: ## Build and boot a whole Debian; takes minutes, and Debian's archive
+	$(SUDO) $(GO) test -tags $(TAGS),debian -v -timeout 20m ./provider/image/...
+
 .PHONY: bench
 bench: build image ## Compare the speed of apply and plan with plain virsh
 	$(GOTEST) $(TAGS),sandbox -run '^$$' -bench . -benchtime 1x -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
