@@ -2,6 +2,7 @@ package view_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -52,13 +53,19 @@ func stage() (*engine.Engine, *memory.System) {
 	return engine.New(bindings, engine.Options{}), system
 }
 
-func example(t *testing.T, name string) *schema.Lab {
+// frozen is a lab as it was once made of the example holepunch: what is shown of it changes only when this package does.
+func frozen(t *testing.T) *schema.Lab {
 	t.Helper()
-	result, diags := config.Load(filepath.Join("..", "..", "examples", name), config.Options{})
-	if diags.HasErrors() {
-		t.Fatal(diags)
+	text, err := os.ReadFile(filepath.Join("testdata", "lab.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return result.Lab
+	l := new(schema.Lab)
+	if err := json.Unmarshal(text, l); err != nil {
+		t.Fatal(err)
+	}
+	l.Link()
+	return l
 }
 
 func shown(p *plan.Plan) string {
@@ -67,16 +74,28 @@ func shown(p *plan.Plan) string {
 	return b.String()
 }
 
-func TestHolepunchPlanFitsTwoScreens(t *testing.T) {
+func TestCreation(t *testing.T) {
 	e, _ := stage()
-	p, err := e.Plan(t.Context(), example(t, "holepunch"), engine.PlanOptions{})
+	p, err := e.Plan(t.Context(), frozen(t), engine.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := shown(p)
-	golden(t, "holepunch.txt", text)
-	if lines := strings.Count(text, "\n"); lines > 120 {
-		t.Errorf("%d lines", lines)
+	golden(t, "holepunch.txt", shown(p))
+}
+
+// TestExamplePlanFitsTwoScreens holds the example itself, as it is now, against what a person reads at once.
+func TestExamplePlanFitsTwoScreens(t *testing.T) {
+	result, diags := config.Load(filepath.Join("..", "..", "examples", "holepunch"), config.Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	e, _ := stage()
+	p, err := e.Plan(t.Context(), result.Lab, engine.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(shown(p), "\n"); lines > 120 {
+		t.Errorf("%d lines:\n%s", lines, shown(p))
 	}
 }
 
@@ -105,7 +124,7 @@ func parse(t *testing.T, text string) schema.Addr {
 func second(t *testing.T) (*engine.Engine, *memory.System, *plan.Plan) {
 	t.Helper()
 	e, system := stage()
-	first := example(t, "holepunch")
+	first := frozen(t)
 	p, err := e.Plan(t.Context(), first, engine.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +139,7 @@ func second(t *testing.T) (*engine.Engine, *memory.System, *plan.Plan) {
 	if err := system.Change(parse(t, "bridge.br0"), func(b any) { b.(*schema.Bridge).Addresses = []string{"192.168.111.7/24"} }); err != nil {
 		t.Fatal(err)
 	}
-	l := example(t, "holepunch")
+	l := frozen(t)
 	edit(t, l, `vm.nat["a"]`, func(d *schema.Domain) { d.Memory *= 2; d.Description = "more room" })
 	edit(t, l, `vm.nat["b"]`, func(d *schema.Domain) { d.Image.Key = "micro-other" })
 	edit(t, l, `vm.client["a"].guest`, func(g *schema.Guest) {
