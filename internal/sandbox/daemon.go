@@ -66,7 +66,7 @@ func startDaemons(procs *processes, clock *stopwatch, signals <-chan os.Signal) 
 func prepare() error {
 	for _, dir := range []string{
 		scratch, "/run/dbus", "/run/libvirt", "/run/lock", "/run/systemd/network", "/run/systemd/netif",
-		"/var/lib/libvirt/qemu", "/var/lib/libvirt/images", "/var/lib/libvirt/boot",
+		"/var/lib/libvirt/qemu", "/var/lib/libvirt/images", "/var/lib/libvirt/boot", "/etc/libvirt/qemu/networks",
 	} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -81,6 +81,7 @@ func prepare() error {
 			return err
 		}
 	}
+	carry("/usr/share/libvirt/networks/default.xml", "/etc/libvirt/qemu/networks/default.xml") // as on a host, and off as there
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find the loopback interface: %w", err)

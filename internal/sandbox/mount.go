@@ -135,7 +135,7 @@ const (
 	cachedVerdict = "/var/cache/labctl/kvm.json"
 )
 
-// carry copies a file whole or not at all. It is only ever a cache, so that errors do not matter.
+// carry copies a file whole or not at all. A sandbox does without what it copies, so that errors do not matter.
 func carry(from, to string) {
 	text, err := os.ReadFile(from)
 	if err == nil {

@@ -71,11 +71,12 @@ func TestExitCodeIsTheCommands(t *testing.T) {
 func TestDaemonsAnswer(t *testing.T) {
 	got := output(t, "sh", "-ec", `
 		virsh -q -c qemu:///system list --all
+		virsh -q -c qemu:///system net-list --all --name | grep .
 		networkctl --no-legend list | wc -l
 		nft list ruleset
 		ip -br link show up | cut -d" " -f1`)
-	if got != "1\nlo" {
-		t.Errorf("a new host has no domains, no rules and one link; got:\n%s", got)
+	if got != "default\n1\nlo" {
+		t.Errorf("a new host has libvirt's own network, no domains, no rules and one link; got:\n%s", got)
 	}
 }
 
