@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -21,7 +22,13 @@ func networkConfig(g *schema.Guest) ([]byte, error) {
 func ethernet(g *schema.Guest, nic schema.GuestInterface) map[string]any {
 	link := map[string]any{
 		"match": map[string]any{"macaddress": strings.ToLower(nic.MAC)}, "set-name": nic.Name,
-		"dhcp4": nic.DHCP4, "dhcp6": nic.DHCP6, "optional": true,
+		"dhcp4": nic.DHCP4, "dhcp6": nic.DHCP6,
+	}
+	// The boot waits for no lease where another interface has an address. It must wait for some interface: where all are
+	// optional, systemd 252 waits two minutes for one that is not.
+	fixed := func(other schema.GuestInterface) bool { return len(other.Addresses) > 0 }
+	if !fixed(nic) && slices.ContainsFunc(g.Interfaces, fixed) {
+		link["optional"] = true
 	}
 	if nic.MTU != 0 {
 		link["mtu"] = nic.MTU

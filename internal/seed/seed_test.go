@@ -86,7 +86,7 @@ func TestNetworkConfig(t *testing.T) {
 	}
 	want := map[string]any{"version": uint64(2), "ethernets": map[string]any{"eth0": map[string]any{
 		"match": map[string]any{"macaddress": "52:54:00:aa:bb:cc"}, "set-name": "eth0", "mtu": uint64(1400),
-		"dhcp4": false, "dhcp6": false, "optional": true,
+		"dhcp4": false, "dhcp6": false,
 		"addresses":   []any{"192.0.2.2/24", "2001:db8::2/64"},
 		"nameservers": map[string]any{"addresses": []any{"192.0.2.53"}},
 		"routes": []any{

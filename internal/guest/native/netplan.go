@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labctl/labctl/schema"
@@ -25,7 +26,11 @@ func netplan(g *schema.Guest) string {
 		line(2, "%s:", i.Name)
 		line(3, "match: {macaddress: %q}", strings.ToLower(i.MAC))
 		line(3, "set-name: %s", i.Name)
-		line(3, "optional: true")
+		// The boot waits for no lease where another interface has an address. Where all are optional, systemd 252 waits two
+		// minutes for one that is not.
+		if !fixed(i) && slices.ContainsFunc(g.Interfaces, fixed) {
+			line(3, "optional: true")
+		}
 		line(3, "dhcp4: %t", i.DHCP4)
 		line(3, "dhcp6: %t", i.DHCP6)
 		if i.AcceptRA != nil {
@@ -47,6 +52,8 @@ func netplan(g *schema.Guest) string {
 	}
 	return b.String()
 }
+
+func fixed(i schema.GuestInterface) bool { return len(i.Addresses) > 0 }
 
 type liner func(depth int, format string, args ...any)
 
