@@ -84,7 +84,8 @@ func (w *world) peer(address, port int) (net.PacketConn, netip.AddrPort) {
 func TestTwoHostsOnOneSourcePort(t *testing.T) {
 	for arm, oneArm := range arms {
 		for _, typ := range []string{nat.FullCone, nat.AddressRestrictedCone, nat.PortRestrictedCone} {
-			for _, ports := range []string{nat.Preserve, nat.Random, nat.Contiguous, "30000-30100"} {
+			// The range is wide: by chance two hosts get one port of it, since nft cannot ask for a port that no map holds.
+			for _, ports := range []string{nat.Preserve, nat.Random, nat.Contiguous, "20000-65000"} {
 				t.Run(arm+" "+typ+" "+ports, func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t, oneArm)
