@@ -133,6 +133,12 @@ func TestMicroBoots(t *testing.T) {
 		t.Errorf("the disk that overlays stand on was replaced: %v", err)
 	}
 	m = start(t, dir, paths, micro.Cmdline, "-m", "128")
+	// A reboot from inside: memory is not cleared, and the kernel is unpacked once more.
+	m.exec("busybox", "touch", "/tmp/before")
+	fmt.Fprintln(m.agent, `{"execute":"guest-shutdown","arguments":{"mode":"reboot"}}`)
+	time.Sleep(time.Second) // an answer within it is the old system's
+	m.await(time.Now())
+	m.exec("busybox", "test", "!", "-e", "/tmp/before")
 	if said := m.exec("busybox", "cat", "/run/labctl-boot.log", "/root/kept"); said != "two boot\nkept\n" {
 		t.Errorf("with the new helper: %q", said)
 	}

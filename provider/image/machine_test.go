@@ -63,6 +63,13 @@ func start(t *testing.T, dir string, paths image.Paths, cmdline string, extra ..
 		m.check(began)
 	}
 	m.lines = bufio.NewReader(m.agent)
+	m.await(began)
+	return m
+}
+
+// await waits for the agent to answer.
+func (m *machine) await(began time.Time) {
+	m.t.Helper()
 	for {
 		fmt.Fprintln(m.agent, `{"execute":"guest-sync","arguments":{"id":7}}`)
 		_ = m.agent.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
@@ -72,10 +79,10 @@ func start(t *testing.T, dir string, paths image.Paths, cmdline string, extra ..
 		m.check(began)
 	}
 	m.booted = time.Since(began)
-	for { // answers to the pings that were queued while it booted
+	for { // answers to the questions that were queued while it booted
 		_ = m.agent.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		if _, err := m.lines.ReadString('\n'); err != nil {
-			return m
+			return
 		}
 	}
 }
