@@ -52,9 +52,9 @@ func (p *Provider) Apply(ctx context.Context, lab string, c provider.Change) err
 	return p.submit(e)
 }
 
-// gather is how long the first Apply waits for others that the engine starts at the same moment: it costs two hundredths of
-// what one more generate and reload would.
-const gather = 2 * time.Millisecond
+// gather is how long the first Apply waits for others that the engine starts at the same moment. It is short beside what one
+// more generate and reload would.
+const gather = 10 * time.Millisecond
 
 // submit lets whoever comes first commit for all that wait.
 func (p *Provider) submit(e *edit) error {

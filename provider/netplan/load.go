@@ -11,6 +11,7 @@ import (
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/netplan/link"
 	"github.com/labctl/labctl/provider/netplan/tree"
+	"github.com/labctl/labctl/schema"
 )
 
 const (
@@ -84,7 +85,7 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 		r.failed(edits, "load bridges", err)
 		return
 	}
-	nudged := false
+	nudged := map[string]int{}
 	for began, sets := time.Now(), 0; ; {
 		view, err := p.links.Read(ctx)
 		if err != nil {
@@ -93,31 +94,35 @@ func (p *Provider) load(ctx context.Context, lab string, edits []*edit, r result
 		}
 		again := p.mend(ctx, lab, t, view, edits, r)
 		open := unfinished(lab, t, view, edits, r)
+		if time.Since(began) >= 2*nudge {
+			again = p.setAddresses(ctx, open, t, view, r) || again
+		}
 		if sets++; again && len(open) > 0 && sets < maxSets {
 			continue // something was set just now: look before waiting
 		}
 		if len(open) == 0 {
 			return
 		}
-		late := time.Since(began) >= nudge
-		if stale := staleLinks(open, view, late); len(stale) > 0 && !nudged {
-			nudged = true
+		if stale := staleLinks(open, t, view, time.Since(began), nudged); len(stale) > 0 {
 			p.reconfigure(ctx, open, stale, r)
 			continue
 		}
-		if !await(ctx, changes, nudged, began) {
+		if !await(ctx, changes, time.Since(began)) {
 			maps.Copy(r, open)
 			return
 		}
 	}
 }
 
-// await waits for the kernel to tell of a change, or for the moment to nudge; false when patience is at its end.
-func await(ctx context.Context, changes <-chan struct{}, nudged bool, began time.Time) bool {
-	var nudging <-chan time.Time
-	if !nudged {
-		nudging = time.After(time.Until(began.Add(nudge)))
+// await waits for the kernel to tell of a change, or for the next moment to nudge; false when patience is at its end.
+func await(ctx context.Context, changes <-chan struct{}, since time.Duration) bool {
+	next := patience
+	for _, moment := range []time.Duration{3 * nudge, 2 * nudge, nudge} {
+		if moment > since {
+			next = moment
+		}
 	}
+	nudging := time.After(next - since)
 	select {
 	case <-ctx.Done():
 		return false
@@ -165,14 +170,26 @@ func (p *Provider) reconfigure(ctx context.Context, open map[*edit]error, links 
 	p.sync(ctx)
 }
 
-// staleLinks are the links that networkd does not touch by itself: nothing has changed in their files, or it is late.
-func staleLinks(open map[*edit]error, view *link.View, late bool) []string {
+// staleLinks are the links that networkd does not touch by itself: nothing has changed in their files, or it is late. nudged
+// keeps how often each was told already.
+func staleLinks(open map[*edit]error, t *tree.Tree, view *link.View, since time.Duration, nudged map[string]int) []string {
 	var names []string
 	for e := range open {
 		if e.set == nil {
 			continue
 		}
-		if name := e.bridge().Name; view.Links[name] != nil && (e.same || late) {
+		due := 0
+		switch {
+		case since >= 3*nudge:
+			due = 3
+		case since >= nudge:
+			due = 2
+		case e.same:
+			due = 1
+		}
+		name := e.bridge().Name
+		if view.Links[name] != nil && nudged[name] < due && t.Renderer(name) != tree.NetworkManager {
+			nudged[name] = due
 			names = append(names, name)
 		}
 	}
@@ -253,4 +270,34 @@ func (p *Provider) mend(ctx context.Context, lab string, t *tree.Tree, view *lin
 		}
 	}
 	return mended
+}
+
+// setAddresses adds and deletes the addresses that networkd owes for long: 252 forgets IPv6 addresses of a bridge that lost
+// its carrier while it was being configured, however often it is told to configure it again. What another file has stays.
+func (p *Provider) setAddresses(ctx context.Context, open map[*edit]error, t *tree.Tree, view *link.View, r results) bool {
+	set := false
+	for e := range open {
+		if e.set == nil || view.Links[e.bridge().Name] == nil {
+			continue
+		}
+		name := e.bridge().Name
+		filed, _ := tree.Decode(name, t.Merged(name))
+		live := &schema.Bridge{Name: name, Addresses: filed.Addresses}
+		link.Overlay(live, nil, view)
+		for verb, addresses := range map[string][]string{
+			"add": lacking(live.Addresses, e.bridge().Addresses), "delete": lacking(filed.Addresses, live.Addresses),
+		} {
+			for _, address := range addresses {
+				p.change(ctx, e, r, verb+" "+address, "address", verb, address, "dev", name)
+				set = true
+			}
+		}
+	}
+	return set
+}
+
+// lacking are the addresses of full that part does not have.
+func lacking(part, full []string) []string {
+	part = link.CanonicalAll(part)
+	return slices.DeleteFunc(link.CanonicalAll(full), func(a string) bool { return slices.Contains(part, a) })
 }

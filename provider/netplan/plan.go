@@ -147,8 +147,6 @@ func normal(b schema.Bridge) schema.Bridge {
 	b.Addresses = link.CanonicalAll(b.Addresses)
 	b.Interfaces = link.Distinct(b.Interfaces)
 	b.MAC = strings.ToLower(b.MAC)
-	b.ForwardDelay, b.HelloTime = link.Hundredths(b.ForwardDelay), link.Hundredths(b.HelloTime)
-	b.MaxAge, b.AgeingTime = link.Hundredths(b.MaxAge), link.Hundredths(b.AgeingTime)
 	var routes []schema.Route
 	for _, r := range b.Routes {
 		routes = append(routes, link.NormalRoute(r))
@@ -192,10 +190,19 @@ func onlyPorts(live map[string]int, declared ...map[string]int) map[string]int {
 	return kept
 }
 
-// align brings what has no order into the declaration's, and takes over the parts of a route that it leaves open.
+// align brings what has no order into the declaration's, takes over the parts of a route that it leaves open, and what the
+// kernel's clock makes of timers.
 func align(live, declared schema.Bridge) schema.Bridge {
 	live.Addresses = link.InOrderOf(slices.Clone(live.Addresses), declared.Addresses)
 	live.Interfaces = link.InOrderOf(slices.Clone(live.Interfaces), declared.Interfaces)
+	for _, timer := range []struct{ live, declared **float64 }{
+		{&live.ForwardDelay, &declared.ForwardDelay}, {&live.HelloTime, &declared.HelloTime},
+		{&live.MaxAge, &declared.MaxAge}, {&live.AgeingTime, &declared.AgeingTime},
+	} {
+		if *timer.live != nil && *timer.declared != nil && link.SameTime(**timer.live, **timer.declared) {
+			*timer.live = *timer.declared
+		}
+	}
 	var found, rest []schema.Route
 	left := slices.Clone(live.Routes)
 	for _, d := range declared.Routes {

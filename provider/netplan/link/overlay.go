@@ -225,10 +225,9 @@ func InOrderOf(words, model []string) []string {
 	return words
 }
 
-// Hundredths rounds seconds to what the kernel keeps.
-func Hundredths(value *float64) *float64 {
-	if value == nil {
-		return nil
-	}
-	return new(math.Round(*value*100) / 100)
-}
+// tickSeconds is the most by which the kernel's timers differ from what they were set to: it takes hundredths of a second, keeps
+// its own ticks (4 ms where CONFIG_HZ is 250), and rounds down both ways.
+const tickSeconds = 0.015
+
+// SameTime reports whether a timer in seconds is what the kernel makes of the declared one.
+func SameTime(live, declared float64) bool { return math.Abs(live-declared) <= tickSeconds }

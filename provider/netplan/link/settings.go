@@ -28,7 +28,7 @@ func bridgeSettings(want, before *schema.Bridge, state *BridgeState) []string {
 		if want != nil {
 			seconds = *want
 		}
-		if *Hundredths(&seconds) != live {
+		if !SameTime(live, seconds) {
 			args = append(args, name, strconv.FormatInt(int64(math.Round(seconds*100)), 10))
 		}
 	}
