@@ -42,8 +42,10 @@ func sources(in micro.Inputs) []Source {
 }
 
 // stale lists what makes an image in the pool unlike what would be built now; nil where nothing does.
-func (p *Provider) stale(m *Manifest) []provider.Detail {
-	if name := p.pool.Changed(m); name != "" {
+//
+// A base's time moves without its content when libvirt hands the file to QEMU and back, so only a digest says that it changed.
+func (p *Provider) stale(ctx context.Context, m *Manifest) []provider.Detail {
+	if name := p.pool.Changed(m); name != "" && p.pool.Verify(ctx, m.Image.Key) != nil {
 		return []provider.Detail{{Path: name, Why: "it is not what the manifest says", Effect: provider.Live}}
 	}
 	if m.Image.Build != "micro" {

@@ -68,7 +68,7 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 		}
 		body := m.Image
 		objects = append(objects, provider.Object{
-			Mark: provider.MarkOf(lab, &want[i]), Addr: want[i].Addr, ID: img.Key, Body: &body, Aux: p.stale(m),
+			Mark: provider.MarkOf(lab, &want[i]), Addr: want[i].Addr, ID: img.Key, Body: &body, Aux: p.stale(ctx, m),
 		})
 	}
 	return objects, errors.Join(errs...)
@@ -128,7 +128,7 @@ func (p *Provider) ensure(ctx context.Context, img schema.Image) error {
 				return err
 			}
 		}
-		if p.stale(m) == nil {
+		if p.stale(ctx, m) == nil {
 			return nil
 		}
 	}
