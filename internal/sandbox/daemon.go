@@ -28,7 +28,7 @@ func startDaemons(procs *processes, clock *stopwatch, signals <-chan os.Signal) 
 	if err != nil {
 		return err
 	}
-	if err := bus.await(signals, "/run/dbus/system_bus_socket"); err != nil {
+	if err := bus.await(signals, "/run/dbus/system_bus_socket", openToAll); err != nil {
 		return err
 	}
 	clock.lap("dbus")
@@ -44,14 +44,14 @@ func startDaemons(procs *processes, clock *stopwatch, signals <-chan os.Signal) 
 	if err != nil {
 		return err
 	}
-	if err := network.await(signals, "/run/systemd/netif/state"); err != nil {
+	if err := network.await(signals, "/run/systemd/netif/state", exists); err != nil {
 		return err
 	}
 	clock.lap("systemd-networkd")
-	if err := logger.await(signals, "/run/libvirt/virtlogd-sock"); err != nil {
+	if err := logger.await(signals, "/run/libvirt/virtlogd-sock", exists); err != nil {
 		return err
 	}
-	if err := machines.await(signals, "/run/libvirt/libvirt-sock"); err != nil {
+	if err := machines.await(signals, "/run/libvirt/libvirt-sock", exists); err != nil {
 		return err
 	}
 	clock.lap("libvirtd's socket")
@@ -137,13 +137,18 @@ func startDaemon(procs *processes, program string, args ...string) (*daemon, err
 	return d, nil
 }
 
-// await returns once path, which the daemon makes when it is up, is there.
-func (d *daemon) await(signals <-chan os.Signal, path string) error {
+func exists(os.FileInfo) bool { return true }
+
+// openToAll tells when others may use a socket: dbus-daemon makes it first and opens it to them a moment later.
+func openToAll(info os.FileInfo) bool { return info.Mode().Perm()&0o002 != 0 }
+
+// await returns once path, which the daemon makes when it is up, is there and ready.
+func (d *daemon) await(signals <-chan os.Signal, path string, ready func(os.FileInfo) bool) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
 	for {
-		if _, err := os.Stat(path); err == nil {
+		if info, err := os.Stat(path); err == nil && ready(info) {
 			return nil
 		}
 		select {
