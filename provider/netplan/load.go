@@ -20,7 +20,7 @@ const (
 	// maxSets is how often what networkd leaves is set without a wait: what does not stay set by then never will.
 	maxSets = 10
 	// nudge is after how long it is told to configure a link afresh.
-	nudge = 1500 * time.Millisecond
+	nudge = 800 * time.Millisecond
 )
 
 // letGo takes removed bridges away and drops ports that are no longer declared.

@@ -77,7 +77,7 @@ func TestRoutesMatch(t *testing.T) {
 	live := NormalRoute(schema.Route{To: "fd00::/16", Via: "FD00::1", Metric: 1024, Interface: "br0"})
 	for declared, same := range map[schema.Route]bool{
 		{To: "fd00::1/16", Via: "fd00:0::1"}: true, {To: "fd00::/16", Via: "fd00::2"}: false, {To: "fd00::/16", Via: "fd00::1", Metric: 5}: false,
-		{To: "fd00::/16", Via: "fd00::1", Table: 254}: true, {To: "fd00::/16", Via: "fd00::1", OnLink: true}: false,
+		{To: "fd00::/16", Via: "fd00::1", Table: 254}: true, {To: "fd00::/16", Via: "fd00::1", OnLink: true}: true,
 	} {
 		if Matches(declared, live) != same {
 			t.Errorf("%+v", declared)

@@ -186,11 +186,11 @@ func asPrefix(to string) string {
 }
 
 // Matches reports whether a live route is the declared one. What is not declared of it is the kernel's choice.
+// That a gateway is on the link matters only when the route is added, so a route that is there without that is as good.
 func Matches(declared, live schema.Route) bool {
 	declared = NormalRoute(declared)
 	return declared.To == live.To && declared.Via == live.Via && declared.Table == live.Table && declared.Type == live.Type &&
-		(declared.Metric == 0 || declared.Metric == live.Metric) && (declared.Source == "" || declared.Source == live.Source) &&
-		(!declared.OnLink || live.OnLink)
+		(declared.Metric == 0 || declared.Metric == live.Metric) && (declared.Source == "" || declared.Source == live.Source)
 }
 
 // CanonicalAll is CanonicalPrefix of each.
