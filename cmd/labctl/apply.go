@@ -177,7 +177,7 @@ func (f *applying) check(cmd *cobra.Command, s *session.Session) error {
 		return nil
 	}
 	s.Note("\n")
-	return runChecks(s, cmd, nil, f.json)
+	return (&checking{json: f.json}).runChecks(s, cmd, nil)
 }
 
 // interruptible makes the first interrupt a wish to stop and the second an order. What is under way after the first goes

@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,17 +16,24 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
+// checking is the flags of test.
+type checking struct {
+	json           bool
+	pattern, junit string
+}
+
 func newTest(o *options) *cobra.Command {
-	var asJSON bool
-	var pattern string
+	t := &checking{}
 	cmd := &cobra.Command{
 		Use:   "test [DIR]",
 		Short: "Run the lab's checks",
 		Long: `Runs the check blocks of the lab in DIR (default: the current folder) from inside its machines, side by side where
-they do not disturb each other. A check that fails says what was found on the way. The exit code is 1 where one fails.`,
+they do not disturb each other. A check that fails is run once more while the machines on the way watch, and says which way
+the packets go, which rules met them, which counters rose, which connections are tracked, and what would let it pass.
+The exit code is 1 where one fails.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			match, err := regexp.Compile(pattern)
+			match, err := regexp.Compile(t.pattern)
 			if err != nil {
 				return fmt.Errorf("-run: %w", err)
 			}
@@ -31,16 +42,18 @@ they do not disturb each other. A check that fails says what was found on the wa
 				return err
 			}
 			defer s.Close()
-			return runChecks(s, cmd, match, asJSON)
+			return t.runChecks(s, cmd, match)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write the results as JSON, one object a line")
-	cmd.Flags().StringVar(&pattern, "run", "", "run just the checks whose address matches this regular expression")
+	cmd.Flags().BoolVar(&t.json, "json", false, "write the results as JSON, one object a line")
+	cmd.Flags().StringVar(&t.junit, "junit", "", "also write a JUnit report to this file")
+	cmd.Flags().StringVar(&t.pattern, "run", "", "run just the checks whose address matches this regular expression")
 	return cmd
 }
 
 // runChecks runs the checks whose address matches; nil is all.
-func runChecks(s *session.Session, cmd *cobra.Command, match *regexp.Regexp, asJSON bool) error {
+func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *regexp.Regexp) error {
+	began := time.Now()
 	var checks []schema.Check
 	for _, c := range s.Lab.Checks {
 		if match == nil || match.MatchString(c.Addr.String()) {
@@ -55,21 +68,36 @@ func runChecks(s *session.Session, cmd *cobra.Command, match *regexp.Regexp, asJ
 	results := probe.Run(cmd.Context(), s.Lab, s.Guests(), checks, probe.Options{
 		Parallel: s.Options.Parallel,
 		Done: func(r probe.Result) {
-			if asJSON {
+			if t.json {
 				_ = encoder.Encode(r) // a reader that has gone away misses the rest
 				return
 			}
 			style.Write(s.Stdout, r)
 		},
 	})
-	if !asJSON {
+	if !t.json {
 		if len(results) > 0 {
 			fmt.Fprintln(s.Stdout)
 		}
 		fmt.Fprintln(s.Stdout, probe.Summary(results))
 	}
+	if t.junit != "" {
+		err := writeFile(t.junit, func(w io.Writer) error { return probe.JUnit(w, s.Lab.Name, began, results) })
+		if err != nil {
+			return fmt.Errorf("-junit: %w", err)
+		}
+	}
 	if probe.Failed(results) {
 		return session.ExitError{Code: exitError}
 	}
 	return nil
+}
+
+// writeFile makes a file of what write writes.
+func writeFile(path string, write func(io.Writer) error) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
 }

@@ -132,3 +132,12 @@ func cutComment(rule string) (text, comment string) {
 	}
 	return rule[:at[0]], rule[at[2]:at[3]]
 }
+
+// Rule is a rule with its comment behind it, as people write one.
+func Rule(rule string) string {
+	text, comment := cutComment(rule)
+	if comment == "" {
+		return text
+	}
+	return text + "  # " + comment
+}

@@ -24,11 +24,13 @@ const (
 // udp sends datagrams and, where the receiver is a machine of the lab, watches there whether they come past its rules:
 // silence alone does not tell an open port from a filtered one.
 func (r *runner) udp(c *schema.PortCheck) probing {
+	try := func(ctx context.Context) attempt { return r.datagrams(ctx, c) }
 	return probing{
-		kind: "udp", expect: c.Expect,
+		kind: "udp", expect: c.Expect, try: try,
 		subject: fmt.Sprintf("UDP from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
-		try:     func(ctx context.Context) attempt { return r.datagrams(ctx, c) },
-		explain: func(ctx context.Context, _ attempt) []string { return r.explainReach(ctx, c.From, c.To) },
+		explain: func(ctx context.Context, last attempt) explained {
+			return r.explainReach(ctx, "udp", c.From, c.To, last.got == "open" || last.got == "closed", try)
+		},
 	}
 }
 
@@ -39,15 +41,17 @@ func (r *runner) datagrams(ctx context.Context, c *schema.PortCheck) attempt {
 	var sent, seen inside.Answer
 	var sendErr, seenErr error
 	var wait sync.WaitGroup
-	if c.To.Domain != "" {
+	standIn := false
+	if receiver, ok := r.tracer().Receiver("udp", c.To); ok {
+		standIn = c.Expect == "open"
 		wait.Go(func() {
-			seen, seenErr = r.machines.Ask(ctx, c.To.Domain, inside.Request{Watch: &inside.Watch{
-				Address: c.To.Address, Port: c.To.Port, Session: session, Timeout: udpTime + startTime,
+			seen, seenErr = r.machines.Ask(ctx, receiver.Domain, inside.Request{Watch: &inside.Watch{
+				Address: receiver.Address, Port: receiver.Port, Session: session, StandIn: standIn, Timeout: udpTime + startTime,
 			}})
 		})
 	}
 	sent, sendErr = r.machines.Ask(ctx, c.From.Domain, inside.Request{UDP: &inside.Datagram{
-		To: c.To.Address, Port: c.To.Port, Session: session, Timeout: udpTime,
+		To: c.To.Address, Port: c.To.Port, Session: session, Patient: standIn, Timeout: udpTime,
 	}})
 	if sent.State == "open" || sent.State == "closed" {
 		cancel()

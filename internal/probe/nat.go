@@ -14,8 +14,11 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// classifyTime bounds one classification, the server's start included.
-const classifyTime = 15 * time.Second
+// classifyTime bounds one classification, the server's start included. The client gives up earlier, so that it can say why.
+const (
+	classifyTime = 16 * time.Second
+	clientTime   = 12 * time.Second
+)
 
 // natParts are the machines that a NAT is classified with.
 type natParts struct {
@@ -25,7 +28,7 @@ type natParts struct {
 
 func (r *runner) nat(c *schema.NATCheck) probing {
 	return probing{
-		kind: "nat", expect: c.Expect, subject: "NAT of " + called(schema.Endpoint{VM: c.Router.VM}),
+		kind: "nat", expect: c.Expect, errorsToo: true, subject: "NAT of " + called(schema.Endpoint{VM: c.Router.VM}),
 		try: func(ctx context.Context) attempt {
 			parts, err := r.natParts(c)
 			if err != nil {
@@ -33,12 +36,8 @@ func (r *runner) nat(c *schema.NATCheck) probing {
 			}
 			return r.classify(ctx, parts)
 		},
-		explain: func(ctx context.Context, last attempt) []string {
-			why := []string{last.detail}
-			if guest := r.guest(c.Router.VM); guest != nil && guest.NAT != nil {
-				why = append(why, fmt.Sprintf("%s is declared as %s", c.Router.VM, guest.NAT.Type))
-			}
-			return why
+		explain: func(ctx context.Context, last attempt) explained {
+			return r.explainType(ctx, c, last)
 		},
 	}
 }
@@ -51,7 +50,7 @@ func (r *runner) classify(ctx context.Context, p natParts) attempt {
 	var answer inside.Answer
 	err := r.withServer(ctx, p.server.Domain, inside.Server{STUN: p.addresses, Session: session, Clients: 1, Timeout: classifyTime}, func() (err error) {
 		answer, err = r.machines.Ask(ctx, p.client.Domain, inside.Request{NAT: &inside.NAT{
-			Server: p.addresses[0], Session: session, Timeout: classifyTime,
+			Server: p.addresses[0], Session: session, Timeout: clientTime,
 		}})
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labctl/labctl/internal/probe/inside"
+	"github.com/labctl/labctl/internal/probe/trail"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -43,7 +44,9 @@ type Result struct {
 	Took    float64     `json:"seconds"`
 	Detail  string      `json:"detail,omitempty"` // what was seen, in words
 	Error   string      `json:"error,omitempty"`  // why the check could not be carried out
-	Why     []string    `json:"why,omitempty"`    // of a failed check: what was found on the way
+	Why     []string    `json:"why,omitempty"`    // of a failed check: what was found
+
+	*trail.Explanation // of a failed check that sends packets: what became of them
 }
 
 const (
@@ -61,21 +64,34 @@ func Run(ctx context.Context, lab *schema.Lab, machines Machines, checks []schem
 	slots := make(chan struct{}, o.Parallel)
 	var wait sync.WaitGroup
 	var tell sync.Mutex
+	done := func(result Result) {
+		if o.Done != nil {
+			tell.Lock()
+			defer tell.Unlock()
+			o.Done(result)
+		}
+	}
+	later := make([]func(), len(checks))
 	for n := range checks {
 		wait.Go(func() {
 			free := r.turns.take(r.uses(&checks[n]))
 			slots <- struct{}{}
-			results[n] = r.run(ctx, &checks[n])
+			results[n], later[n] = r.run(ctx, &checks[n], &results[n])
 			<-slots
 			free()
-			if o.Done != nil {
-				tell.Lock()
-				defer tell.Unlock()
-				o.Done(results[n])
+			if later[n] == nil {
+				done(results[n])
 			}
 		})
 	}
 	wait.Wait()
+	// What went wrong is looked into when nothing else is under way that would raise counters too.
+	for n, explain := range later {
+		if explain != nil {
+			explain()
+			done(results[n])
+		}
+	}
 	return results
 }
 
@@ -101,20 +117,22 @@ type attempt struct {
 type probing struct {
 	kind, subject, expect string
 	try                   func(context.Context) attempt
-	explain               func(context.Context, attempt) []string // nil where there is nothing to add
+	explain               func(context.Context, attempt) explained // nil where there is nothing to add
+	errorsToo             bool                                     // also what could not be carried out can be explained
 }
 
-func (r *runner) run(ctx context.Context, c *schema.Check) Result {
+// run tries a check. Where it fails, explain adds to the result at in why.
+func (r *runner) run(ctx context.Context, c *schema.Check, in *Result) (result Result, explain func()) {
 	began := time.Now()
 	deadline := defaultDeadline
 	if c.Deadline > 0 {
 		deadline = time.Duration(c.Deadline * float64(time.Second))
 	}
 	p := r.prepare(c)
-	result := Result{Check: c.Addr, Pos: c.Pos, Kind: p.kind, Subject: p.subject, Expect: p.expect}
+	result = Result{Check: c.Addr, Pos: c.Pos, Kind: p.kind, Subject: p.subject, Expect: p.expect}
 	if p.try == nil {
 		result.Error = "this labctl cannot run a check of this kind"
-		return result
+		return result, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -137,11 +155,15 @@ func (r *runner) run(ctx context.Context, c *schema.Check) Result {
 		if limited.Err() != nil && ctx.Err() == nil {
 			result.Error = fmt.Sprintf("no answer within %v: %v", deadline, last.err)
 		}
-	} else if !result.Pass && p.explain != nil {
-		result.Why = p.explain(ctx, last)
 	}
 	result.Took = time.Since(began).Seconds()
-	return result
+	if result.Pass || p.explain == nil || last.err != nil && !p.errorsToo || ctx.Err() != nil {
+		return result, nil
+	}
+	return result, func() {
+		e := p.explain(ctx, last)
+		in.Why, in.Explanation = e.why, e.trail
+	}
 }
 
 func (r *runner) prepare(c *schema.Check) probing {
@@ -208,7 +230,7 @@ func (r *runner) uses(c *schema.Check) []string {
 		if c.HolePunch.Via != nil {
 			names = append(names, c.HolePunch.Via.Domain)
 		}
-		return names
+		return names // one server and one protocol's ports at a time
 	case c.NAT != nil:
 		parts, err := r.natParts(c.NAT)
 		if err != nil {
@@ -217,6 +239,18 @@ func (r *runner) uses(c *schema.Check) []string {
 		return []string{parts.client.Domain, parts.server.Domain, c.NAT.Router.Domain}
 	case c.Throughput != nil:
 		return []string{c.Throughput.From.Domain, c.Throughput.To.Domain}
+	case c.TCP != nil:
+		return r.port("tcp", c.TCP)
+	case c.UDP != nil:
+		return r.port("udp", c.UDP)
+	}
+	return nil
+}
+
+// port names the port on which the helper may have to listen.
+func (r *runner) port(protocol string, c *schema.PortCheck) []string {
+	if receiver, ok := r.tracer().Receiver(protocol, c.To); ok {
+		return []string{fmt.Sprintf("%s %s %d", receiver.Domain, protocol, receiver.Port)}
 	}
 	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/labctl/labctl/internal/probe/inside"
 	"github.com/labctl/labctl/schema"
-	"github.com/labctl/labctl/schema/nat"
 )
 
 // punchTime is how long both sides try. It has to outlast the difference between the moments at which the agents of the
@@ -26,22 +23,14 @@ const punchTime = 4 * time.Second
 const metPunchTime = 2 * time.Second
 
 func (r *runner) holePunch(c *schema.HolePunchCheck) probing {
-	session := ""
 	return probing{
 		kind: "hole_punch", expect: c.Expect,
 		subject: fmt.Sprintf("%s hole between %s and %s", strings.ToUpper(c.Protocol), called(c.A.Endpoint), called(c.B.Endpoint)),
 		try: func(ctx context.Context) attempt {
-			session = uuid.NewString()
-			return r.punch(ctx, c, session)
+			return r.punch(ctx, c, uuid.NewString())
 		},
-		explain: func(ctx context.Context, last attempt) []string {
-			if c.Via != nil {
-				return append(r.declaredNAT(c.A), r.declaredNAT(c.B)...)
-			}
-			if last.got == success {
-				return []string{"both routers keep one outside port for every peer, which is what a punch needs"}
-			}
-			return append(r.explainNAT(ctx, c.Protocol, c.A, c.B), r.explainNAT(ctx, c.Protocol, c.B, c.A)...)
+		explain: func(ctx context.Context, last attempt) explained {
+			return r.explainPunch(ctx, c, last, func(ctx context.Context) attempt { return r.punch(ctx, c, uuid.NewString()) })
 		},
 	}
 }
@@ -122,61 +111,6 @@ func heard(a inside.Answer) string {
 		return fmt.Sprintf("heard nothing (sent %d)", a.Sent)
 	}
 	return "heard from " + a.From
-}
-
-// explainNAT looks up, in the router before self, on which outside port self's packets to the other really left.
-func (r *runner) explainNAT(ctx context.Context, protocol string, self, other schema.PunchPeer) []string {
-	router, domain := r.holder(self.Outside)
-	if domain == "" {
-		return nil
-	}
-	_, table, err := r.machines.Run(ctx, domain, "conntrack", "-L", "-p", protocol, "--src", self.Address)
-	if err != nil {
-		return []string{fmt.Sprintf("%s: its conntrack table cannot be read: %v", router, err)}
-	}
-	port, found := mappedPort(table, self.Port, outside(other))
-	switch {
-	case !found:
-		return []string{fmt.Sprintf("%s has no mapping for %s: the packets did not pass it", router, withPort(self.Address, self.Port))}
-	case port == strconv.Itoa(self.Port):
-		return []string{fmt.Sprintf("%s keeps %s's port %d, where %s sends to", router, self.VM, self.Port, other.VM)}
-	}
-	return []string{fmt.Sprintf("%s sends %s's packets from port %s, and not from %d, where %s sends to: "+
-		"a NAT that picks another port for each peer lets no hole be punched", router, self.VM, port, self.Port, other.VM)}
-}
-
-// declaredNAT tells how the router before a peer is declared: that decides a punch whose ports a server tells.
-func (r *runner) declaredNAT(p schema.PunchPeer) []string {
-	router, _ := r.holder(p.Outside)
-	guest := r.guest(router)
-	if guest == nil || guest.NAT == nil {
-		return nil
-	}
-	n := nat.Resolve(*guest.NAT)
-	return []string{fmt.Sprintf("%s, before %s, maps %s and filters %s", router, p.VM, n.Mapping, n.Filtering)}
-}
-
-var (
-	sourcePort      = regexp.MustCompile(`\bsport=(\d+)`)
-	destination     = regexp.MustCompile(`\bdst=(\S+)`)
-	destinationPort = regexp.MustCompile(`\bdport=(\d+)`)
-)
-
-// mappedPort finds, in conntrack's list, the outside port of the flow from port to the peer: the destination port of the
-// answers that are expected.
-func mappedPort(table string, port int, peer string) (outsidePort string, found bool) {
-	for line := range strings.Lines(table) {
-		sources := sourcePort.FindAllStringSubmatch(line, 2)
-		to := destination.FindStringSubmatch(line)
-		replies := destinationPort.FindAllStringSubmatch(line, 2)
-		if len(sources) < 1 || to == nil || len(replies) < 2 {
-			continue
-		}
-		if sources[0][1] == strconv.Itoa(port) && to[1] == peer {
-			return replies[1][1], true
-		}
-	}
-	return "", false
 }
 
 // holder finds the machine of the lab that has the address.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labctl/labctl/internal/probe/inside"
@@ -45,50 +45,79 @@ func (r *runner) ping(c *schema.PingCheck) probing {
 	if count == 0 {
 		count = 3
 	}
+	try := func(ctx context.Context) attempt {
+		answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{Ping: &inside.Ping{
+			To: c.To.Address, Count: count, Timeout: time.Duration(count)*200*time.Millisecond + time.Second,
+		}})
+		if err != nil {
+			return attempt{err: err}
+		}
+		detail := fmt.Sprintf("%d of %d replies", answer.Received, answer.Sent)
+		if answer.Received == 0 {
+			return attempt{got: failure, detail: detail}
+		}
+		return attempt{got: success, detail: fmt.Sprintf("%s, %.1f ms", detail, answer.Seconds*1000)}
+	}
 	return probing{
-		kind: "ping", expect: c.Expect,
+		kind: "ping", expect: c.Expect, try: try,
 		subject: fmt.Sprintf("ping from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
-		try: func(ctx context.Context) attempt {
-			answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{Ping: &inside.Ping{
-				To: c.To.Address, Count: count, Timeout: time.Duration(count)*200*time.Millisecond + time.Second,
-			}})
-			if err != nil {
-				return attempt{err: err}
-			}
-			detail := fmt.Sprintf("%d of %d replies", answer.Received, answer.Sent)
-			if answer.Received == 0 {
-				return attempt{got: failure, detail: detail}
-			}
-			return attempt{got: success, detail: fmt.Sprintf("%s, %.1f ms", detail, answer.Seconds*1000)}
+		explain: func(ctx context.Context, last attempt) explained {
+			return r.explainReach(ctx, "icmp", c.From, c.To, last.got == success, try)
 		},
-		explain: func(ctx context.Context, _ attempt) []string { return r.explainReach(ctx, c.From, c.To) },
 	}
 }
 
+// connectTime is how long one try to connect takes; no answer until then is none.
+const connectTime = 3 * time.Second
+
+// tcp connects. Where the port is to be open and nothing in the lab's machine listens on it, the helper there does so
+// meanwhile: what is checked is the network.
 func (r *runner) tcp(c *schema.PortCheck) probing {
+	try := func(ctx context.Context) attempt { return r.connect(ctx, c) }
 	return probing{
-		kind: "tcp", expect: c.Expect,
+		kind: "tcp", expect: c.Expect, try: try,
 		subject: fmt.Sprintf("TCP from %s to %s", called(schema.Endpoint{VM: c.From.VM, Address: c.From.Address}), called(c.To)),
-		try: func(ctx context.Context) attempt {
-			answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{TCP: &inside.Connect{
-				To: c.To.Address, Port: c.To.Port, Timeout: 3 * time.Second,
-			}})
-			if err != nil {
-				return attempt{err: err}
-			}
-			meaning := map[string]string{
-				"open": "the connection was accepted", "closed": "the connection was refused", "filtered": "no answer came",
-			}
-			return attempt{got: answer.State, detail: meaning[answer.State]}
-		},
-		explain: func(ctx context.Context, last attempt) []string {
-			why := r.explainReach(ctx, c.From, c.To)
+		explain: func(ctx context.Context, last attempt) explained {
+			e := r.explainReach(ctx, "tcp", c.From, c.To, last.got != "filtered", try)
 			if last.got == "closed" {
-				why = append(why, fmt.Sprintf("the machine answers, and nothing listens on port %d there (or a rule rejects)", c.To.Port))
+				e.why = append(e.why, fmt.Sprintf("the machine answers, and nothing listens on port %d there (or a rule rejects)", c.To.Port))
 			}
-			return why
+			return e
 		},
 	}
+}
+
+func (r *runner) connect(ctx context.Context, c *schema.PortCheck) attempt {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	request := inside.Connect{To: c.To.Address, Port: c.To.Port, Timeout: connectTime}
+	var heard inside.Answer
+	var wait sync.WaitGroup
+	if receiver, ok := r.tracer().Receiver("tcp", c.To); ok && c.Expect == "open" {
+		request.Patient = startTime
+		wait.Go(func() {
+			// What listens there may be no helper's business: then the connection alone tells.
+			heard, _ = r.machines.Ask(ctx, receiver.Domain, inside.Request{Listen: &inside.Listen{
+				Port: receiver.Port, Timeout: startTime + connectTime,
+			}})
+		})
+	}
+	answer, err := r.machines.Ask(ctx, c.From.Domain, inside.Request{TCP: &request})
+	if err != nil {
+		return attempt{err: err}
+	}
+	if answer.State != "open" {
+		cancel() // nobody need listen on
+	}
+	wait.Wait()
+	meaning := map[string]string{
+		"open": "the connection was accepted", "closed": "the connection was refused", "filtered": "no answer came",
+	}
+	detail := meaning[answer.State]
+	if heard.Arrived {
+		detail += " by labctl's own listener there, as from " + heard.From
+	}
+	return attempt{got: answer.State, detail: detail}
 }
 
 func (r *runner) exec(c *schema.ExecCheck) probing {
@@ -119,62 +148,3 @@ func (r *runner) exec(c *schema.ExecCheck) probing {
 		},
 	}
 }
-
-// explainReach tells which way the sender's kernel sends, and which of the receiver's rules may stand in the way.
-func (r *runner) explainReach(ctx context.Context, from, to schema.Endpoint) (why []string) {
-	if _, route, err := r.machines.Run(ctx, from.Domain, "ip", "route", "get", to.Address); err == nil {
-		if line, _, _ := strings.Cut(strings.TrimSpace(route), "\n"); line != "" {
-			why = append(why, fmt.Sprintf("%s sends it so: %s", from.VM, strings.TrimSpace(line)))
-		}
-	}
-	if _, table, err := r.machines.Run(ctx, from.Domain, "ip", "neigh", "show"); err == nil {
-		for line := range strings.Lines(table) {
-			if strings.Contains(line, "FAILED") || strings.Contains(line, "INCOMPLETE") {
-				why = append(why, fmt.Sprintf("%s gets no ARP answer from its neighbour: %s", from.VM, strings.TrimSpace(line)))
-			}
-		}
-	}
-	if text, err := r.sysctl(ctx, "net.ipv4.ip_forward"); err == nil && text == "0" && r.crosses(ctx, from, to) {
-		why = append(why, "this host forwards nothing between its bridges (net.ipv4.ip_forward is 0): declare host { forwarding = true }")
-	}
-	if to.Domain == "" {
-		return why
-	}
-	if _, rules, err := r.machines.Run(ctx, to.Domain, "nft", "list", "ruleset"); err == nil && dropsInput(rules) {
-		why = append(why, fmt.Sprintf("%s drops what its input chain does not accept (policy drop)", to.VM))
-	}
-	return why
-}
-
-// sysctl reads a kernel setting of the host.
-func (r *runner) sysctl(ctx context.Context, key string) (string, error) {
-	_, text, err := r.machines.Run(ctx, "", "sysctl", "-n", key)
-	return strings.TrimSpace(text), err
-}
-
-// crosses reports whether the way from one end to the other leads through the host: over the address of a bridge.
-func (r *runner) crosses(ctx context.Context, from, to schema.Endpoint) bool {
-	_, route, err := r.machines.Run(ctx, from.Domain, "ip", "route", "get", to.Address)
-	if err != nil {
-		return false
-	}
-	gateway := gatewayIn.FindStringSubmatch(route)
-	if gateway == nil {
-		return false
-	}
-	for _, resource := range r.lab.Resources {
-		bridge, ok := resource.Body.(*schema.Bridge)
-		if ok && slices.ContainsFunc(bridge.Addresses, func(a string) bool { return strings.HasPrefix(a, gateway[1]+"/") }) {
-			return true
-		}
-	}
-	return false
-}
-
-var (
-	gatewayIn  = regexp.MustCompile(`\bvia (\S+)`)
-	inputChain = regexp.MustCompile(`hook input[^;]*; policy drop;`)
-)
-
-// dropsInput reports whether nft's list shows an input chain that drops by default.
-func dropsInput(rules string) bool { return inputChain.MatchString(rules) }

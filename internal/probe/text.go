@@ -42,11 +42,33 @@ func (s Style) Write(w io.Writer, r Result) {
 	for _, line := range r.Why {
 		s.line(w, "    • ", line)
 	}
+	if r.Explanation != nil {
+		s.section(w, "the way of the packets", r.Path)
+		s.section(w, "the other way", r.Back)
+		s.section(w, "what the rules did", r.Rules)
+		s.section(w, "counters that rose", r.Rose)
+		s.section(w, "tracked connections", r.Flows)
+		s.section(w, "it would pass with", r.Mend)
+	}
 	if r.Tries > 1 {
 		s.line(w, "    ", fmt.Sprintf("tried %d times", r.Tries))
 	}
 	if pos := r.Pos.String(); pos != "" {
 		s.line(w, "    ", "declared at "+pos)
+	}
+}
+
+// section writes lines under a heading, and nothing where there are none.
+func (s Style) section(w io.Writer, heading string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	if s.Color {
+		heading = "\x1b[1m" + heading + "\x1b[0m"
+	}
+	fmt.Fprintf(w, "    %s:\n", heading)
+	for _, line := range lines {
+		s.line(w, "      • ", line)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 type Datagram struct {
 	To      string        `json:"to"`
 	Port    int           `json:"port"`
-	Session string        `json:"session"` // the datagrams' text, by which Watch knows them
+	Session string        `json:"session"`           // the datagrams' text, by which Watch knows them
+	Patient bool          `json:"patient,omitempty"` // refusals are taken for a receiver that still starts
 	Timeout time.Duration `json:"timeout"`
 }
 
@@ -25,6 +26,7 @@ type Watch struct {
 	Address string        `json:"address"` // of this machine
 	Port    int           `json:"port"`
 	Session string        `json:"session"`
+	StandIn bool          `json:"stand_in,omitempty"` // take the port meanwhile if nothing has it, so that nothing is refused
 	Timeout time.Duration `json:"timeout"`
 }
 
@@ -56,6 +58,9 @@ func sendDatagrams(ctx context.Context, d Datagram) (Answer, error) {
 		switch {
 		case err == nil:
 			answer.State = open
+		case errno == syscall.ECONNREFUSED && d.Patient:
+			answer.Note = errno.Error()
+			time.Sleep(datagramInterval)
 		case errno == syscall.ECONNREFUSED:
 			answer.State = closed
 		case errno == syscall.EHOSTUNREACH, errno == syscall.ENETUNREACH, errno == syscall.EACCES, errno == syscall.EPERM:
@@ -88,6 +93,15 @@ func watch(ctx context.Context, w Watch) (Answer, error) {
 		return Answer{}, err
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	var state string
+	if w.StandIn {
+		free, held := holdUDP(ctx, w.Port)
+		defer free()
+		if held {
+			state = standIn
+		}
+	}
 	if err := conn.SetReadDeadline(time.Now().Add(w.Timeout)); err != nil {
 		return Answer{}, err
 	}
@@ -96,7 +110,7 @@ func watch(ctx context.Context, w Watch) (Answer, error) {
 		n, from, err := conn.ReadFrom(buf)
 		switch {
 		case isTimeout(err):
-			return Answer{}, nil
+			return Answer{State: state}, nil
 		case err != nil:
 			return Answer{}, err
 		}
@@ -104,6 +118,6 @@ func watch(ctx context.Context, w Watch) (Answer, error) {
 		if n < header || int(buf[2])<<8|int(buf[3]) != w.Port || !bytes.Equal(buf[header:n], []byte(w.Session)) {
 			continue
 		}
-		return Answer{Arrived: true, From: net.JoinHostPort(from.String(), strconv.Itoa(int(buf[0])<<8|int(buf[1])))}, nil
+		return Answer{State: state, Arrived: true, From: net.JoinHostPort(from.String(), strconv.Itoa(int(buf[0])<<8|int(buf[1])))}, nil
 	}
 }

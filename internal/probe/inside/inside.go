@@ -32,6 +32,7 @@ type Request struct {
 	Route   *Route    `json:"route,omitempty"`
 	Send    *Send     `json:"send,omitempty"`
 	Receive *Receive  `json:"receive,omitempty"`
+	Listen  *Listen   `json:"listen,omitempty"`
 	Flows   bool      `json:"flows,omitempty"` // the connections that the machine tracks
 }
 
@@ -46,7 +47,8 @@ type Ping struct {
 type Connect struct {
 	To      string        `json:"to"`
 	Port    int           `json:"port"`
-	Timeout time.Duration `json:"timeout"`
+	Patient time.Duration `json:"patient,omitempty"` // how long refusals are taken for a service that still starts
+	Timeout time.Duration `json:"timeout"`           // of one try
 }
 
 // Punch asks for one side of a hole punch.
@@ -114,6 +116,8 @@ func Do(ctx context.Context, r Request) (Answer, error) {
 		return send(ctx, *r.Send)
 	case r.Receive != nil:
 		return receive(ctx, *r.Receive)
+	case r.Listen != nil:
+		return listen(ctx, *r.Listen)
 	case r.Flows:
 		flows, err := natflow.Entries()
 		return Answer{Flows: flows}, err
@@ -128,7 +132,24 @@ const (
 	filtered = "filtered"
 )
 
+// retryInterval is the time between two tries of a patient probe.
+const retryInterval = 100 * time.Millisecond
+
 func connect(ctx context.Context, c Connect) (Answer, error) {
+	for began := time.Now(); ; {
+		answer, err := connectOnce(ctx, c)
+		if err != nil || answer.State != closed || time.Since(began) >= c.Patient {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, nil
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+func connectOnce(ctx context.Context, c Connect) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	began := time.Now()
