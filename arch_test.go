@@ -82,6 +82,7 @@ var rooms = []room{
 	{"internal/console", nil, "it joins two streams, and knows nothing of labs"},
 	{"internal/kvm", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/inspect", []string{"internal/nft", "internal/natflow"}, "it writes what it is given, and asks nobody"},
+	{"internal/grid", []string{"internal/probe"}, "it draws results, and gets none"},
 	{"internal/capture", nil, "it reads packets, and knows nothing of labs"},
 	{"internal/probe", []string{"schema", "internal/host", "internal/inspect", "internal/probe", "internal/helper", "internal/nft", "internal/natflow", "internal/natprobe"}, "checks are run against live guests, whatever the engine did"},
 	{"internal/natprobe", []string{"schema"}, "it sends packets on sockets that it is given, in guests as in tests"},

@@ -18,8 +18,10 @@ import (
 
 // checking is the flags of test.
 type checking struct {
-	json           bool
-	pattern, junit string
+	json, autoApprove bool
+	pattern, junit    string
+	grid              []string
+	svg, html         string
 }
 
 func newTest(o *options) *cobra.Command {
@@ -30,12 +32,22 @@ func newTest(o *options) *cobra.Command {
 		Long: `Runs the check blocks of the lab in DIR (default: the current folder) from inside its machines, side by side where
 they do not disturb each other. A check that fails is run once more while the machines on the way watch, and says which way
 the packets go, which rules met them, which counters rose, which connections are tracked, and what would let it pass.
-The exit code is 1 where one fails.`,
-		Args: cobra.MaximumNArgs(1),
+The exit code is 1 where one fails.
+
+With -grid the lab is changed while it runs: it is applied and checked with each value of a variable, or of two, and what
+the checks show is put into a table.`,
+		Example: `  labctl test -run punch -grid 'nat_a=local.types' -grid 'nat_b=local.types' -html grid.html`,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			match, err := regexp.Compile(t.pattern)
 			if err != nil {
 				return fmt.Errorf("-run: %w", err)
+			}
+			if len(t.grid) > 0 {
+				return t.runGrid(cmd, o, folder(args), match)
+			}
+			if t.svg != "" || t.html != "" {
+				return errors.New("-svg and -html draw a grid: say which with -grid")
 			}
 			s, err := openLab(cmd, o, folder(args), false)
 			if err != nil {
@@ -48,24 +60,22 @@ The exit code is 1 where one fails.`,
 	cmd.Flags().BoolVar(&t.json, "json", false, "write the results as JSON, one object a line")
 	cmd.Flags().StringVar(&t.junit, "junit", "", "also write a JUnit report to this file")
 	cmd.Flags().StringVar(&t.pattern, "run", "", "run just the checks whose address matches this regular expression")
+	cmd.Flags().StringArrayVar(&t.grid, "grid", nil, "check with each value of a variable: 'variable=LIST'; the first is the rows, a second the columns")
+	cmd.Flags().StringVar(&t.svg, "svg", "", "draw the grid into this file")
+	cmd.Flags().StringVar(&t.html, "html", "", "write the grid as a page into this file")
+	cmd.Flags().BoolVar(&t.autoApprove, "auto-approve", false, "do not ask before -grid changes the lab")
 	return cmd
 }
 
 // runChecks runs the checks whose address matches; nil is all.
 func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *regexp.Regexp) error {
 	began := time.Now()
-	var checks []schema.Check
-	for _, c := range s.Lab.Checks {
-		if match == nil || match.MatchString(c.Addr.String()) {
-			checks = append(checks, c)
-		}
-	}
 	style := probe.Style{Color: s.Options.Color(s.Stdout)}
 	if session.IsTerminal(s.Stdout) {
 		style.Width = session.Width(s.Stdout)
 	}
 	encoder := json.NewEncoder(s.Stdout)
-	results := probe.Run(cmd.Context(), s.Lab, s.Guests(), checks, probe.Options{
+	results := probe.Run(cmd.Context(), s.Lab, s.Guests(), selected(s, match), probe.Options{
 		Parallel: s.Options.Parallel,
 		Done: func(r probe.Result) {
 			if t.json {
@@ -100,4 +110,14 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(file), file.Close())
+}
+
+// selected are the checks whose address matches; nil is all.
+func selected(s *session.Session, match *regexp.Regexp) (checks []schema.Check) {
+	for _, c := range s.Lab.Checks {
+		if match == nil || match.MatchString(c.Addr.String()) {
+			checks = append(checks, c)
+		}
+	}
+	return checks
 }

@@ -6,9 +6,9 @@
 #                       203.0.113.0/24      │     198.51.100.0/24
 #                                         br_s ── server (192.0.2.10 and .11)
 #
-# Change a type and apply: the router changes live.
+# Change a type and apply: the router changes live. All sixteen pairs, as a table, a picture and a page:
 #
-#   labctl apply -var nat_b=symmetric && labctl test -var nat_b=symmetric -var punch=failure
+#   labctl test -run punch -grid nat_a=local.types -grid nat_b=local.types -svg grid.svg -html grid.html
 
 lab "natmatrix" {
   description = "Every NAT type against every other"
@@ -27,6 +27,8 @@ variable "nat_b" {
 }
 
 locals {
+  types = ["full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"]
+
   # The hole stays closed where one side cannot know the port that the other will come from, and lets in nothing else.
   closed = var.nat_a == "symmetric" && contains(["symmetric", "port_restricted_cone"], var.nat_b) || var.nat_b == "symmetric" && var.nat_a == "port_restricted_cone"
   expect = local.closed ? "failure" : "success"
