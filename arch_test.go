@@ -76,6 +76,7 @@ var rooms = []room{
 	{"internal/sandbox", []string{"internal/host"}, "a throwaway host knows nothing of labs"},
 	{"internal/session", []string{"*"}, "it wires hosts, providers and the engine together for the commands"},
 	{"internal/drawing", []string{"schema"}, "it draws what the files say"},
+	{"internal/lsp", []string{"schema"}, "an editor is told what the files say; it reaches no host"},
 	{"internal/format", []string{"schema"}, "formatting knows the language alone"},
 	{"internal/doctor", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/argv", nil, "it reads words, and knows nothing of labs"},

@@ -33,8 +33,8 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.AddCommand(
 		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
 		newStatus(o), newList(o), newStart(o), newStop(o), newRestart(o), newExec(o), newConsole(o), newIP(o), newRules(o), newFlows(o), newCapture(o),
-		newEval(o), newGraph(o), newExplain(), newSchema(), newDocs(),
-		newImage(), newDoctor(o), newSandbox(), newVersion(),
+		newEval(o), newGraph(o), newLSP(o), newExplain(), newSchema(), newDocs(),
+		newImage(o), newDoctor(o), newSandbox(), newVersion(),
 	)
 	return root
 }
