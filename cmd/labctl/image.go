@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -12,13 +14,50 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-func newImage() *cobra.Command {
+func newImage(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
-		Short: "Make images before a lab needs them",
+		Short: "Make, list, verify and remove images",
+		Long: `Images are kept in labctl's pool and shared by labs. A lab's apply makes those it needs, and its destroy leaves them:
+these commands make them earlier, and remove them when no machine stands on them.`,
 	}
-	cmd.AddCommand(newImageBuild())
+	cmd.AddCommand(newImageBuild(), newImagePull(o), newImageList(), newImageVerify(), newImagePrune(o))
 	return cmd
+}
+
+// pool is the provider of this machine's images.
+func pool() (*image.Provider, error) {
+	helper, err := session.GuestHelper()
+	if err != nil {
+		return nil, err
+	}
+	return image.New(host.Local{}, session.DataRoot, image.Options{GuestBinary: helper}), nil
+}
+
+// makeImage has an image made unless it is there, and says which.
+func makeImage(ctx context.Context, out io.Writer, images *image.Provider, want schema.Resource) error {
+	have, err := images.Read(ctx, "", []schema.Resource{want})
+	if err != nil {
+		return err
+	}
+	var there *provider.Object
+	if len(have) > 0 {
+		there = &have[0]
+	}
+	change, err := images.Plan(&want, there)
+	if err != nil {
+		return err
+	}
+	key := want.Body.(*schema.Image).Key
+	if change.Action == provider.NoOp {
+		fmt.Fprintf(out, "The image %s is there and up to date (%s).\n", want.Addr.Name, key)
+		return nil
+	}
+	if err := images.Apply(ctx, "", change); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "The image %s is made (%s).\n", want.Addr.Name, key)
+	return nil
 }
 
 func newImageBuild() *cobra.Command {
@@ -29,35 +68,14 @@ func newImageBuild() *cobra.Command {
 'build' finds it. One that is there and up to date is left as it is.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			helper, err := session.GuestHelper()
+			images, err := pool()
 			if err != nil {
 				return err
 			}
 			body := &schema.Image{Name: args[0], Build: args[0]}
 			body.Key = schema.ImageKey(*body)
-			want := []schema.Resource{{Addr: schema.Addr{Kind: "image", Name: args[0]}, Body: body}}
-			images := image.New(host.Local{}, session.DataRoot, image.Options{GuestBinary: helper})
-			have, err := images.Read(cmd.Context(), "", want)
-			if err != nil {
-				return err
-			}
-			var there *provider.Object
-			if len(have) > 0 {
-				there = &have[0]
-			}
-			change, err := images.Plan(&want[0], there)
-			if err != nil {
-				return err
-			}
-			if change.Action == provider.NoOp {
-				fmt.Fprintf(cmd.OutOrStdout(), "The image %s is there and up to date (%s).\n", args[0], body.Key)
-				return nil
-			}
-			if err := images.Apply(cmd.Context(), "", change); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "The image %s is made (%s).\n", args[0], body.Key)
-			return nil
+			want := schema.Resource{Addr: schema.Addr{Kind: "image", Name: args[0]}, Body: body}
+			return makeImage(cmd.Context(), cmd.OutOrStdout(), images, want)
 		},
 	}
 }

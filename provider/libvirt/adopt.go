@@ -23,10 +23,17 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	if err := provider.Step(ctx, "take the mark off"); err != nil {
 		return err
 	}
-	err := p.conn.Domain(daemon.ByUUID(have.Aux.(*machine.Machine).UUID), func(dom *libvirt.Domain) error {
-		return setMetadata(dom, "")
-	})
-	return daemon.Failed("take the mark off domain "+have.ID, err)
+	m := have.Aux.(*machine.Machine)
+	if m.UUID != "" { // else only the files of a machine that somebody undefined
+		err := p.conn.Domain(daemon.ByUUID(m.UUID), func(dom *libvirt.Domain) error { return setMetadata(dom, "") })
+		if err != nil {
+			return daemon.Failed("take the mark off domain "+have.ID, err)
+		}
+	}
+	if m.Meta.Folder == "" {
+		return nil
+	}
+	return p.folders().Unmark(ctx, lab, m.Meta.Folder)
 }
 
 // Import implements provider.Importer.

@@ -46,14 +46,31 @@ func (f Folders) Make(ctx context.Context, path string, mark provider.Mark, fres
 // Remove removes a machine's folder, and the lab's with the last one. The path comes from a mark that anybody may have
 // edited: only a folder right under the lab's own is ever removed.
 func (f Folders) Remove(ctx context.Context, lab, path string) error {
-	base := f.lab(lab)
-	if lab == "" || strings.ContainsAny(lab, "/\x00") || filepath.Dir(filepath.Clean(path)) != base || filepath.Base(path) == ".." {
-		return &provider.Error{Op: "remove files", Err: fmt.Errorf("%s is not a folder of the lab in %s: it is left alone", path, base)}
+	if err := f.within(lab, path); err != nil {
+		return err
 	}
+	base := f.lab(lab)
 	// Machines are removed side by side: whether the lab's folder is empty is for rmdir to find out.
 	const script = `rm -rf --one-file-system -- "$1" && { rmdir -- "$2" 2>/dev/null || true; }`
 	_, err := f.Host.Run(ctx, host.Cmd("sh", "-c", script, "sh", path, base))
 	return err
+}
+
+// within refuses a path that is not right under the lab's folder.
+func (f Folders) within(lab, path string) error {
+	base := f.lab(lab)
+	if lab == "" || strings.ContainsAny(lab, "/\x00") || filepath.Dir(filepath.Clean(path)) != base || filepath.Base(path) == ".." {
+		return &provider.Error{Op: "remove files", Err: fmt.Errorf("%s is not a folder of the lab in %s: it is left alone", path, base)}
+	}
+	return nil
+}
+
+// Unmark takes the mark off a machine's folder: the lab lets go of the machine, which goes on using its files.
+func (f Folders) Unmark(ctx context.Context, lab, path string) error {
+	if err := f.within(lab, path); err != nil {
+		return err
+	}
+	return f.Host.Remove(ctx, filepath.Join(path, markName))
 }
 
 // List is the mark of every folder of a lab, by path.

@@ -43,6 +43,15 @@ func TestLifeOfAFolder(t *testing.T) {
 	if err != nil || len(marks) != 2 || marks[paths[1]].Addr != mark.Addr {
 		t.Errorf("listed %v, %v", marks, err)
 	}
+	if err := f.Unmark(t.Context(), "lab", paths[1]); err != nil {
+		t.Fatal(err)
+	}
+	if marks, err := f.List(t.Context(), "lab"); err != nil || len(marks) != 1 {
+		t.Errorf("after one was let go of: %v, %v", marks, err)
+	}
+	if err := f.Unmark(t.Context(), "other", paths[0]); err == nil {
+		t.Error("another lab's folder lost its mark")
+	}
 	for _, path := range paths {
 		if err := f.Remove(t.Context(), "lab", path); err != nil {
 			t.Fatal(err)
