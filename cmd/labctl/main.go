@@ -39,7 +39,9 @@ func run(ctx context.Context, args []string) (code int) {
 	}()
 	root := newRoot()
 	root.SetArgs(argv.Normalise(root, args))
+	done := oneDash(root, args)
 	err := root.ExecuteContext(ctx)
+	done()
 	exit, ok := errors.AsType[session.ExitError](err)
 	switch {
 	case err == nil:

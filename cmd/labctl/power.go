@@ -76,7 +76,7 @@ func (p power) command(o *options, short, long string, within time.Duration, usa
 			}
 			return p.run(cmd.Context(), s, machines, within)
 		},
-		ValidArgsFunction: completeMachines(o),
+		ValidArgsFunction: offerMachines(o),
 	}
 	cmd.Flags().DurationVar(&within, "timeout", within, usage)
 	return cmd
@@ -137,34 +137,9 @@ func (p power) run(ctx context.Context, s *session.Session, machines []session.M
 	return nil
 }
 
-// completeMachines offers the machines of the lab, or of all labs, to the shell.
-func completeMachines(o *options) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if enter(o) != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		s, err := openHosts(cmd, o, ".")
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		defer s.Close()
-		machines, err := s.Machines(cmd.Context())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, m := range machines {
-			if s.Lab.Name == "" || m.Lab == s.Lab.Name {
-				names = append(names, m.Domain+"\t"+m.Addr.String())
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// firstMachine completes the first argument alone.
+// firstMachine completes the first argument alone; what follows is the command's own.
 func firstMachine(o *options) cobra.CompletionFunc {
-	complete := completeMachines(o)
+	complete := offerMachines(o)
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault

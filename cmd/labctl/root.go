@@ -36,6 +36,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 		newEval(o), newGraph(o), newLSP(o), newExplain(), newSchema(), newDocs(),
 		newImage(o), newDoctor(o), newSandbox(), newVersion(),
 	)
+	offerAll(o, root)
 	return root
 }
 
