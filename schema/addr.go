@@ -108,7 +108,8 @@ func partOf(kind, word string) bool {
 	return false
 }
 
-// ParseAddr reads an address as String writes it. A module alone, `module.site["a"]`, is an Addr with no Kind.
+// ParseAddr reads an address as String writes it. Keys that are words may lack their quotes, as they do where a shell took
+// them: vm.nat[a] is vm.nat["a"]. A module alone, `module.site["a"]`, is an Addr with no Kind.
 func ParseAddr(text string) (Addr, error) {
 	steps, err := splitAddr(text)
 	if err != nil {
@@ -207,8 +208,21 @@ func splitKey(text string) (key, rest string, err error) {
 	if !found {
 		return "", "", fmt.Errorf("a closing ] is missing")
 	}
-	if _, err := strconv.ParseUint(digits, 10, 31); err != nil {
+	if _, err := strconv.ParseUint(digits, 10, 31); err != nil && bareKey(digits) {
+		return strconv.Quote(digits), rest, nil
+	} else if err != nil {
 		return "", "", fmt.Errorf("the index %q is neither a whole number nor a quoted string", digits)
 	}
 	return digits, rest, nil
+}
+
+// bareKey reports whether text is a word, and so cannot be mistaken for a number.
+func bareKey(text string) bool {
+	for i, r := range text {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r != '-' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return text != ""
 }

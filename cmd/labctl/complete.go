@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,13 +82,18 @@ func addresses(r *config.Result) (list []string) {
 	for _, resource := range r.Lab.Resources {
 		whole := resource.Addr.Whole()
 		for _, a := range []schema.Addr{{Module: whole.Module}, whole.Block(), whole, resource.Addr} {
-			if text := a.String(); text != "" && !slices.Contains(list[max(0, len(list)-8):], text) {
+			if text := bare(a.String()); text != "" && !slices.Contains(list[max(0, len(list)-8):], text) {
 				list = append(list, text)
 			}
 		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// bare is an address as it survives a shell: keys that are words need no quotes.
+func bare(address string) string {
+	return regexp.MustCompile(`\["([A-Za-z_][A-Za-z0-9_-]*)"\]`).ReplaceAllString(address, "[$1]")
 }
 
 func variables(r *config.Result) (list []string) {

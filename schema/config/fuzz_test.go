@@ -74,7 +74,7 @@ func FuzzLoad(f *testing.F) {
 func FuzzParseAddr(f *testing.F) {
 	for _, seed := range []string{
 		"bridge.br0", `vm.nat["a"]`, `vm.nat["a"].guest`, "host", "host.sysctl", "host.h1.nftables", "vm.guest.guest",
-		`module.site["a.b"].module.x[0].vm.m`, `module.a`, `vm.a["\""]`, `vm.a["]"].guest`, "vm", "", "vm.a[1", "vm..a",
+		`module.site["a.b"].module.x[0].vm.m`, `module.a`, `vm.a["\""]`, `vm.a["]"].guest`, "vm", "", "vm.a[1", "vm..a", "vm.a[b-1]", "module.m[x].vm.a[_]",
 	} {
 		f.Add(seed)
 	}
