@@ -81,7 +81,9 @@ func (a *Assembler) Block(in Instance) hcl.Diagnostics {
 	a.blocks = append(a.blocks, b)
 	a.byAddr[b.addr] = b
 	a.byKind[b.addr.Kind] = append(a.byKind[b.addr.Kind], b)
-	a.dependent[b.addr] = in.DependsOn
+	if len(in.DependsOn) > 0 {
+		a.dependent[b.addr] = in.DependsOn
+	}
 	b.node.Set("id", cty.StringVal(b.addr.String()))
 	if b.node.Failed {
 		return nil
@@ -228,7 +230,7 @@ func instanceKey(v cty.Value, kind string) (string, bool) {
 
 // place finds the host of a block, and tells of a missing or unknown one in Finish, when all hosts are known.
 func (a *Assembler) place(b *block) hcl.Diagnostics {
-	v, ok := b.node.Values["host"]
+	v, ok := b.node.Value("host")
 	if !ok {
 		return nil
 	}

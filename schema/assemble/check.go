@@ -86,7 +86,7 @@ func (c *checker) read() {
 
 func (c *checker) port(p *decode.Node, check *schema.PortCheck) {
 	check.From, check.To = c.machine(p, "from"), c.endpoint(p, "to")
-	if v, ok := p.Values["port"]; ok {
+	if v, ok := p.Value("port"); ok {
 		n, _ := v.AsBigFloat().Int64()
 		check.To.Port = int(n)
 	}
@@ -99,7 +99,13 @@ func (c *checker) holePunch(p *decode.Node) {
 	h := c.check.HolePunch
 	for name, peer := range map[string]*schema.PunchPeer{"a": &h.A, "b": &h.B} {
 		peer.Endpoint = c.machine(p, name)
-		if b := c.a.byAddr[peer.VM]; b != nil {
+		b := c.a.byAddr[peer.VM]
+		if b == nil {
+			continue
+		}
+		if own, ok := b.node.Value("ip"); ok && !hasAddress(b, peer.Address) {
+			peer.Outside, peer.Address = peer.Address, own.AsString()
+		} else {
 			peer.Outside = c.a.outsideOf(b, peer.Address)
 		}
 	}
@@ -107,6 +113,18 @@ func (c *checker) holePunch(p *decode.Node) {
 		via := c.endpoint(p, "via")
 		h.Via = &via
 	}
+}
+
+// hasAddress reports whether an address is one of the machine's own.
+func hasAddress(b *block, address string) bool {
+	for _, i := range b.guest.Interfaces {
+		for _, a := range i.Addresses {
+			if bare(a) == address {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // machine is an endpoint that must be a vm.
@@ -127,7 +145,7 @@ func (c *checker) optional(p *decode.Node, name string) schema.Endpoint {
 
 // endpoint reads a vm, an address, or { vm, address, port }.
 func (c *checker) endpoint(p *decode.Node, name string) schema.Endpoint {
-	v, ok := p.Values[name]
+	v, ok := p.Value(name)
 	if !ok {
 		c.failed = true
 		return schema.Endpoint{}
@@ -156,7 +174,7 @@ func (c *checker) simple(v cty.Value, at hcl.Range) schema.Endpoint {
 	default:
 		b := ref.block
 		e := schema.Endpoint{VM: b.addr, Domain: b.domain.Name}
-		if ip, ok := b.node.Values["ip"]; ok {
+		if ip, ok := b.node.Value("ip"); ok {
 			e.Address = ip.AsString()
 		}
 		return e

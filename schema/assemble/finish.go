@@ -25,6 +25,7 @@ func (a *Assembler) Finish() (*schema.Lab, hcl.Diagnostics) {
 		diags = append(diags, more...)
 		lab.Resources = append(lab.Resources, resources...)
 	}
+	lab.Resources = slices.Grow(lab.Resources, 2*len(a.blocks))
 	for _, b := range a.blocks {
 		if b.node.Failed {
 			a.anyFailed = true
@@ -105,6 +106,9 @@ func unique(addrs []schema.Addr) []schema.Addr {
 
 // depend turns depends_on into dependencies on resources. A machine is there when its guest is.
 func (a *Assembler) depend(lab *schema.Lab) {
+	if len(a.dependent) == 0 {
+		return
+	}
 	byBlock := make(map[schema.Addr][]schema.Addr)
 	modules := make(map[string][]schema.Addr)
 	for _, r := range lab.Resources {

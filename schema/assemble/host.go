@@ -101,7 +101,7 @@ func sysctls(b *block) map[string]string {
 		}
 		values["net.ipv4.ip_forward"], values["net.ipv6.conf.all.forwarding"] = on, on
 	}
-	if v, ok := b.node.Values["sysctl"]; ok && v.LengthInt() > 0 {
+	if v, ok := b.node.Value("sysctl"); ok && v.LengthInt() > 0 {
 		for key, value := range v.AsValueMap() {
 			values[key] = value.AsString()
 		}

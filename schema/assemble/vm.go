@@ -64,7 +64,7 @@ func (a *Assembler) start(b *block) hcl.Diagnostics {
 			given = append(given, name)
 		}
 	}
-	if v, ok := n.Values["image"]; ok {
+	if v, ok := n.Value("image"); ok {
 		ref, d := a.refer(v.Value, "image", v.Place())
 		switch {
 		case d != nil:
@@ -102,7 +102,7 @@ func (a *Assembler) start(b *block) hcl.Diagnostics {
 func bootable(n *decode.Node) bool {
 	ok := false
 	n.Each("boot", func(boot *decode.Node) {
-		ok = ok || boot.Has("kernel") || boot.Has("order") && slices.Contains(text(boot.Values["order"].Value), "network")
+		ok = ok || boot.Has("kernel") || boot.Has("order") && slices.Contains(text(boot.Argument("order").Value), "network")
 	})
 	n.Each("disk", func(disk *decode.Node) { ok = ok || disk.Has("source") })
 	return ok
@@ -121,7 +121,7 @@ func (a *Assembler) interfaces(b *block) hcl.Diagnostics {
 				"Interface names have at most 15 characters, no /, no : and no spaces."))
 		}
 		n.Set("mac", cty.StringVal(schema.InterfaceMAC(a.lab, b.addr, name)))
-		if v, ok := n.Values["addresses"]; ok {
+		if v, ok := n.Value("addresses"); ok {
 			setIP(n, text(v.Value))
 		}
 		has := 0
@@ -149,7 +149,7 @@ func (a *Assembler) plug(b *block) {
 		nic := &b.domain.Interfaces[i]
 		i++
 		for _, kind := range []string{"bridge", "network"} {
-			v, ok := n.Values[kind]
+			v, ok := n.Value(kind)
 			if !ok {
 				continue
 			}
@@ -213,7 +213,7 @@ func ports(g *schema.Guest) []port {
 
 // hostsFile reads hosts: for each address a name or a list of names.
 func (a *Assembler) hostsFile(b *block) hcl.Diagnostics {
-	v, ok := b.node.Values["hosts"]
+	v, ok := b.node.Value("hosts")
 	if !ok || v.LengthInt() == 0 {
 		return nil
 	}
@@ -280,7 +280,7 @@ func (a *Assembler) rules(b *block) hcl.Diagnostics {
 
 func (a *Assembler) nat(b *block, n *decode.Node) hcl.Diagnostics {
 	d := b.guest.NAT
-	if v, ok := n.Values["mapping_timeout"]; ok {
+	if v, ok := n.Value("mapping_timeout"); ok {
 		seconds, _ := v.AsBigFloat().Float64()
 		if !n.Has("udp_timeout") {
 			d.UDPTimeout = seconds
@@ -330,7 +330,7 @@ func (a *Assembler) nat(b *block, n *decode.Node) hcl.Diagnostics {
 
 // attached finds the rulesets that a vm or host names.
 func (a *Assembler) attached(b *block, onHost bool) ([]*schema.Ruleset, hcl.Diagnostics) {
-	v, ok := b.node.Values["nftables"]
+	v, ok := b.node.Value("nftables")
 	if !ok || v.LengthInt() == 0 {
 		return nil, nil
 	}

@@ -130,9 +130,9 @@ func (e *evaluator) condition(s *decode.Shape, ctx *hcl.EvalContext, code, summa
 	if node.Failed || node.Flag("condition") {
 		return diags
 	}
-	at := node.Values["condition"].Place()
+	at := node.Argument("condition").Place()
 	message := node.Text("error_message")
-	if node.Values["error_message"].Sensitive {
+	if node.Argument("error_message").Sensitive {
 		message = "The message holds a sensitive value, so it is not shown."
 	}
 	d := diag.New(code, at, summary, message)

@@ -56,7 +56,7 @@ func TestForms(t *testing.T) {
 		if test.want == "" {
 			continue
 		}
-		v := node.Values["a"]
+		v := node.Argument("a")
 		got := ""
 		switch v.Type() {
 		case cty.Number:
@@ -101,8 +101,8 @@ func TestUnknownIsSilent(t *testing.T) {
 	def := &table.Block{Kind: "test", Attrs: []table.Attr{{Name: "a", Type: table.Address}, {Name: "b", Type: table.Int, Required: true}}}
 	shape, _ := r.Shape(file.Body, def)
 	node, diags := r.Node(shape, &hcl.EvalContext{Variables: map[string]cty.Value{"x": cty.DynamicVal, "y": cty.DynamicVal}})
-	if len(diags) > 0 || !node.Failed || len(node.Values) > 0 {
-		t.Errorf("diagnostics %v, failed %t, values %v", diags, node.Failed, node.Values)
+	if len(diags) > 0 || !node.Failed || node.Has("a") || node.Has("b") {
+		t.Errorf("diagnostics %v, failed %t, node %+v", diags, node.Failed, node)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestDefaults(t *testing.T) {
 	r := NewReader("/")
 	var walk func(b *table.Block)
 	walk = func(b *table.Block) {
-		n := &Node{Shape: &Shape{Def: b}, Values: make(map[string]Value)}
+		n := &Node{Shape: &Shape{Def: b}}
 		for i := range b.Attrs {
 			r.setDefault(n, &b.Attrs[i]) // it panics on one that is not
 		}

@@ -41,7 +41,7 @@ func (r *Reader) Fill(n *Node, into any) { r.fill(n, reflect.ValueOf(into).Elem(
 func (r *Reader) fill(n *Node, s reflect.Value) {
 	for _, f := range r.fields.of(s.Type()) {
 		dst := s.Field(f.index)
-		if v, ok := n.Values[f.name]; ok {
+		if v, ok := n.Value(f.name); ok {
 			if def := n.Def.Attr(f.name); def != nil && simple(def.Type) && !structured(dst.Type()) {
 				set(dst, v.Value)
 			}

@@ -16,9 +16,32 @@ import (
 // Node is one instance of a block with its arguments evaluated, converted and checked.
 type Node struct {
 	*Shape
-	Values map[string]Value // arguments that are set, or have a default; null ones are left out
-	Nodes  []*Node          // nested blocks in order
-	Failed bool             // something in it was in error, and was told
+	Nodes  []*Node // nested blocks in order
+	Failed bool    // something in it was in error, and was told
+
+	values []argument // that are set, or have a default; null ones are left out
+}
+
+// argument is a name and its value: a block has few, so a list of them takes less than a map.
+type argument struct {
+	name  string
+	value Value
+}
+
+// Value is an argument's value; ok is false where it is not set and has no default.
+func (n *Node) Value(name string) (v Value, ok bool) {
+	for i := range n.values {
+		if n.values[i].name == name {
+			return n.values[i].value, true
+		}
+	}
+	return Value{}, false
+}
+
+// Argument is an argument's value, or the zero Value.
+func (n *Node) Argument(name string) Value {
+	v, _ := n.Value(name)
+	return v
 }
 
 // Value is an argument's value. Marks are taken off; Sensitive says that there was one.
@@ -57,13 +80,13 @@ func (n *Node) Child(kind string) *Node {
 
 // Has reports whether the argument is set.
 func (n *Node) Has(name string) bool {
-	_, ok := n.Values[name]
+	_, ok := n.Value(name)
 	return ok
 }
 
 // Text is a string argument, "" where it is not set.
 func (n *Node) Text(name string) string {
-	v, ok := n.Values[name]
+	v, ok := n.Value(name)
 	if !ok || v.Type() != cty.String {
 		return ""
 	}
@@ -72,14 +95,14 @@ func (n *Node) Text(name string) string {
 
 // Flag is a bool argument, false where it is not set.
 func (n *Node) Flag(name string) bool {
-	v, ok := n.Values[name]
+	v, ok := n.Value(name)
 	return ok && v.Type() == cty.Bool && v.True()
 }
 
 // Set gives an argument a value that labctl derived.
 func (n *Node) Set(name string, v cty.Value) {
-	if _, ok := n.Values[name]; !ok {
-		n.Values[name] = Value{Value: v}
+	if _, ok := n.Value(name); !ok {
+		n.values = append(n.values, argument{name, Value{Value: v}})
 	}
 }
 
@@ -96,7 +119,7 @@ func metaName(name string) bool { return name == "for_each" || name == "count" }
 
 // Node evaluates an expanded shape.
 func (r *Reader) Node(s *Shape, ctx *hcl.EvalContext) (*Node, hcl.Diagnostics) {
-	n := &Node{Shape: s, Values: make(map[string]Value, len(s.Attrs)+2)}
+	n := &Node{Shape: s, values: make([]argument, 0, len(s.Attrs)+r.defaulted(s.Def))}
 	var diags hcl.Diagnostics
 	for i := range s.Def.Attrs {
 		def := &s.Def.Attrs[i]
@@ -162,7 +185,7 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 		return diags
 	}
 	v.Value = checked
-	n.Values[def.Name] = v
+	n.values = append(n.values, argument{def.Name, v})
 	return diags
 }
 
@@ -198,7 +221,21 @@ func (r *Reader) setDefault(n *Node, def *table.Attr) {
 		}
 		r.defaults[def] = v
 	}
-	n.Values[def.Name] = v
+	n.values = append(n.values, argument{def.Name, v})
+}
+
+// defaulted is how many arguments of a block have a default.
+func (r *Reader) defaulted(def *table.Block) int {
+	n, ok := r.counts[def]
+	if !ok {
+		for i := range def.Attrs {
+			if def.Attrs[i].Default != "" {
+				n++
+			}
+		}
+		r.counts[def] = n
+	}
+	return n
 }
 
 func missing(n *Node, def *table.Attr) *hcl.Diagnostic {
@@ -248,7 +285,7 @@ func labelKey(n *Node) string {
 	}
 	if n.Def.Kind == "route" {
 		for _, name := range []string{"table", "metric"} {
-			if v, ok := n.Values[name]; ok {
+			if v, ok := n.Value(name); ok {
 				key += v.AsBigFloat().String()
 			}
 			key += "\x00"
@@ -259,8 +296,8 @@ func labelKey(n *Node) string {
 
 // Secrets collects the texts in the values that must not be shown.
 func (n *Node) Secrets(into map[string]bool) {
-	for _, v := range n.Values {
-		if v.Sensitive {
+	for i := range n.values {
+		if v := &n.values[i].value; v.Sensitive {
 			Secrets(v.Value, into)
 		}
 	}
@@ -283,9 +320,9 @@ func Secrets(v cty.Value, into map[string]bool) {
 // SensitivePaths lists the arguments whose values must not be shown, by path in the language's words.
 func (n *Node) SensitivePaths() []string {
 	var paths []string
-	for name, v := range n.Values {
-		if v.Sensitive {
-			paths = append(paths, name)
+	for i := range n.values {
+		if n.values[i].value.Sensitive {
+			paths = append(paths, n.values[i].name)
 		}
 	}
 	for _, child := range n.Nodes {

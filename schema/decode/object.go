@@ -21,7 +21,7 @@ func Object(n *Node) cty.Value {
 		if def.Type == table.Static || metaName(def.Name) {
 			continue
 		}
-		v, ok := n.Values[def.Name]
+		v, ok := n.Value(def.Name)
 		switch {
 		case !ok:
 			attrs[def.Name] = null(def)
@@ -62,6 +62,12 @@ func blocksObject(n *Node, def *table.Block) cty.Value {
 		}
 		return cty.NullVal(cty.DynamicPseudoType)
 	}
+	if n.Child(def.Kind) == nil {
+		if len(def.Labels) == 0 {
+			return cty.EmptyTupleVal
+		}
+		return cty.EmptyObjectVal
+	}
 	if len(def.Labels) == 0 {
 		var list []cty.Value
 		n.Each(def.Kind, func(child *Node) { list = append(list, Object(child)) })
@@ -85,7 +91,7 @@ func step(name string) string {
 func (n *Node) Find(path string) hcl.Range {
 	steps := splitPath(path)
 	for len(steps) > 0 {
-		if v, ok := n.Values[steps[0]]; ok && v.Expr != nil {
+		if v, ok := n.Value(steps[0]); ok && v.Expr != nil {
 			return findIn(v, steps[1:])
 		}
 		if attr := n.Attrs[steps[0]]; attr != nil {

@@ -46,6 +46,7 @@ type Reader struct {
 	dir      string
 	schemas  map[*table.Block]*hcl.BodySchema
 	defaults map[*table.Attr]Value
+	counts   map[*table.Block]int
 	fields   fieldCache
 }
 
@@ -53,7 +54,7 @@ type Reader struct {
 func NewReader(dir string) *Reader {
 	return &Reader{
 		dir: dir, schemas: make(map[*table.Block]*hcl.BodySchema),
-		defaults: make(map[*table.Attr]Value), fields: make(fieldCache),
+		defaults: make(map[*table.Attr]Value), counts: make(map[*table.Block]int), fields: make(fieldCache),
 	}
 }
 

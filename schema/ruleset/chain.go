@@ -95,7 +95,7 @@ func (w *writer) set(n *decode.Node) {
 		}
 	}
 	if n.Has("size") {
-		w.line(n.At("size"), "size %s", n.Values["size"].AsBigFloat().Text('f', 0))
+		w.line(n.At("size"), "size %s", n.Argument("size").AsBigFloat().Text('f', 0))
 	}
 	if n.Flag("auto_merge") {
 		w.line(n.At("auto_merge"), "auto-merge")

@@ -70,7 +70,7 @@ func Compile(n *decode.Node, dir string) (*schema.Ruleset, hcl.Diagnostics) {
 
 // written is a ruleset in nft's own syntax.
 func written(n *decode.Node, dir string) *schema.Ruleset {
-	v := n.Values["ruleset"]
+	v := n.Argument("ruleset")
 	set := Text(v.AsString(), Pos(v.Place()))
 	file, first := origin(v, dir)
 	if file == "" {
@@ -195,7 +195,7 @@ func (w *writer) object(n *decode.Node) {
 }
 
 func texts(n *decode.Node, name string) []string {
-	v, ok := n.Values[name]
+	v, ok := n.Value(name)
 	if !ok || v.LengthInt() == 0 {
 		return nil
 	}

@@ -31,13 +31,13 @@ func probes() []Block {
 	}
 	return []Block{
 		one("ping", "Sends ICMP echo requests.", from, to,
-			Attr{Name: "count", Type: Int, Min: ptr(1), Default: "1", Doc: "How many."}, success),
-		one("tcp", "Connects to a TCP port.", from, to, port, state),
-		one("udp", "Sends to a UDP port.", from, to, port, state),
+			Attr{Name: "count", Type: Int, Min: ptr(1), Default: "3", Doc: "How many. One reply is enough."}, success),
+		one("tcp", "Connects to a TCP port. Where open is expected and nothing in the lab's machine listens on it, labctl does for the time of the check: what is checked is the network. Forwards of a router are followed.", from, to, port, state),
+		one("udp", "Sends to a UDP port, and watches in the lab's machine whether it arrives. Forwards of a router are followed.", from, to, port, state),
 		one("hole_punch", "Lets two machines behind NATs reach each other at once (RFC 5128).",
 			Attr{Name: "protocol", Type: String, Enum: []string{"udp", "tcp"}, Default: `"udp"`, Doc: "The protocol."},
-			Attr{Name: "a", Type: Endpoint, Required: true, Doc: "One side: { vm, port }."},
-			Attr{Name: "b", Type: Endpoint, Required: true, Doc: "The other side: { vm, port }."},
+			Attr{Name: "a", Type: Endpoint, Required: true, Doc: "One side: { vm, port }. Where its router translates by rules of its own and not by a nat block, address says what the other side sees."},
+			Attr{Name: "b", Type: Endpoint, Required: true, Doc: "The other side: { vm, port }, and address likewise."},
 			Attr{Name: "via", Type: Endpoint, Doc: "A server that tells each side the other's outside address and port; without it ports are taken to be kept."},
 			success),
 		one("nat", "Classifies what a router really does (RFC 5780).", machine,
