@@ -33,7 +33,7 @@ func nicOf(byMAC map[string]netlink.Link, want schema.GuestInterface) (netlink.L
 	if link, ok := byMAC[strings.ToLower(want.MAC)]; ok {
 		return link, nil
 	}
-	return nil, fmt.Errorf("no network card with MAC %s is in this guest", want.MAC)
+	return nil, fmt.Errorf("no network card with MAC %s is in this guest, or its kernel has no driver for the card's model", want.MAC)
 }
 
 func (n *Network) observeLinks() error {
