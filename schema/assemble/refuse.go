@@ -13,6 +13,16 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 )
 
+// The forms of names that systems take.
+var (
+	machineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+:-]*$`)
+	usbIdentity = regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$`)
+	pciAddress  = regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\.[0-7]$`)
+	hostLabel   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+	fileMode    = regexp.MustCompile(`^0?[0-7]{3,4}$`)
+	fileOwner   = regexp.MustCompile(`^[a-z_0-9][a-z0-9_-]*(:[a-z_0-9][a-z0-9_-]*)?$`)
+)
+
 // refuse tells of arguments of a machine that no system would take, or that would have no effect.
 func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	n, d := b.node, b.domain
@@ -36,7 +46,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 			add(diag.Conflict, ssh.DefRange, "A micro image has no ssh", "Machines with it are entered by labctl exec and labctl console. Use build = \"debian\" or a cloud image.")
 		}
 	}
-	if name := d.Name; !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+:-]*$`).MatchString(name) || len(name) > 200 {
+	if name := d.Name; !machineName.MatchString(name) || len(name) > 200 {
 		add(diag.BadName, n.At("name"), fmt.Sprintf("%q cannot be the name of a machine", name), "Names of machines are letters, digits and _ . + : -, and begin with a letter or digit.")
 	}
 	if name := n.Text("hostname"); n.Attrs["hostname"] != nil && !hostname(name) {
@@ -60,7 +70,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 			add(diag.Conflict, dev.DefRange, "A hostdev has one of pci and usb", "Say which device of the host it is.")
 		case pci != "" && !isPCI(pci):
 			add(diag.Malformed, dev.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write it as lspci -D does: 0000:03:00.0.")
-		case usb != "" && !regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$`).MatchString(usb):
+		case usb != "" && !usbIdentity.MatchString(usb):
 			add(diag.Malformed, dev.At("usb"), fmt.Sprintf("%q is no USB identity", usb), "Write vendor and product as lsusb does: 046d:c52b.")
 		}
 	})
@@ -68,7 +78,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 }
 
 func isPCI(text string) bool {
-	return regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\.[0-7]$`).MatchString(text)
+	return pciAddress.MatchString(text)
 }
 
 // hostname reports whether a name is one that systems take (RFC 1123, 2.1).
@@ -77,7 +87,7 @@ func hostname(name string) bool {
 		return false
 	}
 	for part := range strings.SplitSeq(name, ".") {
-		if len(part) > 63 || !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`).MatchString(part) {
+		if len(part) > 63 || !hostLabel.MatchString(part) {
 			return false
 		}
 	}
@@ -113,10 +123,10 @@ func refuseFile(n *decode.Node) hcl.Diagnostics {
 	if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
 		diags = append(diags, diag.In(diag.New(diag.Malformed, n.Labels[0].Range, fmt.Sprintf("%q is no absolute path", f.Path), "Write where the file stands in the machine, from /."), n.DefRange))
 	}
-	if f.Mode != "" && !regexp.MustCompile(`^0?[0-7]{3,4}$`).MatchString(f.Mode) {
+	if f.Mode != "" && !fileMode.MatchString(f.Mode) {
 		diags = append(diags, diag.New(diag.Malformed, n.At("mode"), fmt.Sprintf("%q are no permissions", f.Mode), `Write them in octal and in quotes, as "0644".`))
 	}
-	if f.Owner != "" && !regexp.MustCompile(`^[a-z_0-9][a-z0-9_-]*(:[a-z_0-9][a-z0-9_-]*)?$`).MatchString(f.Owner) {
+	if f.Owner != "" && !fileOwner.MatchString(f.Owner) {
 		diags = append(diags, diag.New(diag.Malformed, n.At("owner"), fmt.Sprintf("%q is no owner", f.Owner), "Write USER or USER:GROUP."))
 	}
 	return diags

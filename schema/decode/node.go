@@ -49,6 +49,7 @@ type Value struct {
 	cty.Value
 	Expr      hcl.Expression // nil for a default and for what labctl derived
 	Sensitive bool
+	partial   bool // something in it is not known
 }
 
 // Place is where the expression stands.
@@ -156,7 +157,7 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 		return nil
 	}
 	v, diags := Evaluate(attr.Expr, ctx)
-	if diags.HasErrors() || !v.IsWhollyKnown() {
+	if diags.HasErrors() || v.partial {
 		n.Failed = true
 		return diags
 	}
@@ -193,13 +194,43 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics) {
 	v, diags := expr.Value(ctx)
 	clarify(diags)
-	out := Value{Value: v, Expr: expr}
-	if v.IsMarked() || !v.Type().IsPrimitiveType() && v.ContainsMarked() {
+	marked, known := state(v)
+	out := Value{Value: v, Expr: expr, partial: !known}
+	if marked {
 		var marks cty.ValueMarks
 		out.Value, marks = v.UnmarkDeep()
 		_, out.Sensitive = marks[function.Sensitive]
 	}
 	return out, diag.Coded(diag.Evaluation, diags)
+}
+
+// state looks once through a value: whether anything in it is marked, and whether all of it is known. References are to
+// large objects, so that it goes through their attributes in no order and with no copies.
+func state(v cty.Value) (marked, known bool) {
+	if v.IsMarked() {
+		marked = true
+		v, _ = v.Unmark()
+	}
+	if !v.IsKnown() || v.IsNull() || v.Type().IsPrimitiveType() {
+		return marked, v.IsKnown()
+	}
+	known = true
+	look := func(part cty.Value) {
+		m, k := state(part)
+		marked, known = marked || m, known && k
+	}
+	switch ty := v.Type(); {
+	case ty.IsObjectType():
+		for name := range ty.AttributeTypes() {
+			look(v.GetAttr(name))
+		}
+	case v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			_, element := it.Element()
+			look(element)
+		}
+	}
+	return marked, known
 }
 
 func (r *Reader) setDefault(n *Node, def *table.Attr) {
@@ -224,12 +255,12 @@ func (r *Reader) setDefault(n *Node, def *table.Attr) {
 	n.values = append(n.values, argument{def.Name, v})
 }
 
-// defaulted is how many arguments of a block have a default.
+// defaulted is how many arguments of a block get a value that is not written: a default, or one that labctl derives.
 func (r *Reader) defaulted(def *table.Block) int {
 	n, ok := r.counts[def]
 	if !ok {
 		for i := range def.Attrs {
-			if def.Attrs[i].Default != "" {
+			if a := &def.Attrs[i]; a.Computed || a.Default != "" || a.Name == "name" {
 				n++
 			}
 		}

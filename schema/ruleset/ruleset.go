@@ -17,6 +17,9 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 )
 
+// identifier is nft's form of a name.
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_/.\\-]*$`)
+
 // Pos is a range's beginning.
 func Pos(r hcl.Range) schema.Pos {
 	return schema.Pos{File: r.Filename, Line: r.Start.Line, Column: r.Start.Column}
@@ -139,7 +142,7 @@ func (w *writer) block(at hcl.Range, header string, body func()) {
 // name checks a label that nft reads as an identifier.
 func (w *writer) name(n *decode.Node, i int) string {
 	label := n.Labels[i]
-	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_/.\\-]*$`).MatchString(label.Text) {
+	if !identifier.MatchString(label.Text) {
 		w.diags = append(w.diags, diag.In(diag.New(diag.BadName, label.Range, fmt.Sprintf("nft takes no %s of the name %q", n.Def.Kind, label.Text),
 			"Names begin with a letter or _ and go on with letters, digits, _, - and dots."), n.DefRange))
 	}

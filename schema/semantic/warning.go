@@ -12,6 +12,14 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 )
 
+// Parts of rules that say what a rule is about.
+var (
+	established = regexp.MustCompile(`ct state (established|related)|iif(name)? "?lo"?\b|icmp|ct status`)
+	comment     = regexp.MustCompile(`\bcomment ".*"`)
+	elsewhere   = regexp.MustCompile(`\b(jump|goto|vmap)\b`)
+	words       = regexp.MustCompile(`[A-Za-z][A-Za-z0-9-]*|\d+-\d+|\d+|!=|<|>`)
+)
+
 // routers: a NAT rewrites what is forwarded.
 func (c *checker) routers() {
 	for _, m := range c.machines {
@@ -131,15 +139,15 @@ func droppingInput(text string) []string {
 
 // harmless are matches that let in no new connection from another machine.
 func harmless(rule string) bool {
-	return regexp.MustCompile(`ct state (established|related)|iif(name)? "?lo"?\b|icmp|ct status`).MatchString(rule)
+	return established.MatchString(rule)
 }
 
 // mayAccept reports whether one of the rules might let a new connection to the port in. It errs towards yes: a warning that is wrong
 // is worse than none.
 func mayAccept(rules []string, port int) bool {
 	for _, rule := range rules {
-		rule = regexp.MustCompile(`\bcomment ".*"`).ReplaceAllString(rule, "")
-		if strings.Contains(rule, "@") || regexp.MustCompile(`\b(jump|goto|vmap)\b`).MatchString(rule) {
+		rule = comment.ReplaceAllString(rule, "")
+		if strings.Contains(rule, "@") || elsewhere.MatchString(rule) {
 			return true
 		}
 		if !strings.Contains(rule, "accept") || harmless(rule) {
@@ -154,7 +162,7 @@ func mayAccept(rules []string, port int) bool {
 }
 
 func namesPort(text string, port int) bool {
-	for _, word := range regexp.MustCompile(`[A-Za-z][A-Za-z0-9-]*|\d+-\d+|\d+|!=|<|>`).FindAllString(text, -1) {
+	for _, word := range words.FindAllString(text, -1) {
 		low, high, isRange := strings.Cut(word, "-")
 		from, err := strconv.Atoi(low)
 		to := from
