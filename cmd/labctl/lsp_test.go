@@ -67,7 +67,7 @@ func TestLSP(t *testing.T) {
 	}
 	lab := uri.File(filepath.Join(dir, "lab.hcl"))
 	err = server.DidOpen(ctx, &protocol.DidOpenTextDocumentParams{
-		TextDocument: protocol.TextDocumentItem{URI: lab, Text: "lab \"x\" {\n  descriptoin = \"y\"\n}\n"},
+		TextDocument: protocol.TextDocumentItem{URI: lab, Text: "lab \"x\" {\n  descrption = \"y\"\n}\n"},
 	})
 	if err != nil {
 		t.Fatal(err)
