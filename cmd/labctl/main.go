@@ -27,7 +27,13 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:]))
 }
 
+// collectAt is how far the heap grows between collections, in percent: commands are short, and memory is there.
+const collectAt = 400
+
 func run(ctx context.Context, args []string) (code int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	defer func() {
 		if bug := recover(); bug != nil {
 			fmt.Fprintf(os.Stderr, "labctl: this is a bug in labctl: %v\nPlease report it with the command you ran.\n", bug)

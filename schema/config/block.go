@@ -51,10 +51,10 @@ func (e *evaluator) block(d *source.Decl, s *scope) {
 		})
 		m.nodes = append(m.nodes, node)
 	}
-	s.made(d, m)
-	if d.Referred {
-		s.values[d] = m.value()
+	for i := range list {
+		list[i].each = cty.NilVal // it was for the instance alone, and may be large
 	}
+	s.made(d, m)
 }
 
 func (s *scope) made(d *source.Decl, m *made) {

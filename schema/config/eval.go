@@ -38,13 +38,42 @@ func (e *evaluator) run(root *source.Module, decls []*source.Decl) {
 	order, diags := source.Sorted(decls)
 	e.diags = append(e.diags, diags...)
 	e.newScope(root, nil, "", instance{only: true}, 0)
+	done := lastUses(order)
 	for _, d := range order {
 		for _, s := range e.scopes[d.Mod] {
 			e.evaluate(d, s)
+			for _, used := range done[d] {
+				if s.blocks[used] != nil { // it can be made again
+					delete(s.values, used)
+				}
+			}
+			if d.Name.Kind != "module" { // whose context its inputs see too
+				delete(e.contexts, contextKey{d, s})
+			}
 		}
 	}
 	e.outputsOf(root)
 	e.refactorings(root)
+}
+
+// lastUses lists for each declaration those of its module that no later one refers to: their values are large, and need not
+// be kept.
+func lastUses(order []*source.Decl) map[*source.Decl][]*source.Decl {
+	last := make(map[*source.Decl]*source.Decl)
+	for _, d := range order {
+		for _, r := range d.Refs {
+			if r.Target != nil {
+				last[r.Target] = d
+			}
+		}
+	}
+	uses := make(map[*source.Decl][]*source.Decl)
+	for used, by := range last {
+		if used.Mod == by.Mod {
+			uses[by] = append(uses[by], used)
+		}
+	}
+	return uses
 }
 
 // evaluate finds one declaration's value in one scope. A value that cannot be found is unknown.
@@ -133,6 +162,10 @@ func (e *evaluator) contextOf(refs []source.Ref, s *scope) *hcl.EvalContext {
 func valueOf(s *scope, d *source.Decl) cty.Value {
 	if v, ok := s.values[d]; ok && v != cty.NilVal {
 		return v
+	}
+	if m := s.blocks[d]; m != nil {
+		s.values[d] = m.value()
+		return s.values[d]
 	}
 	return cty.DynamicVal
 }

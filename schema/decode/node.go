@@ -19,7 +19,8 @@ type Node struct {
 	Nodes  []*Node // nested blocks in order
 	Failed bool    // something in it was in error, and was told
 
-	values []argument // that are set, or have a default; null ones are left out
+	values   []argument // that are written or derived; null ones are left out, and those in error have no value
+	defaults []argument // of the others: the same list for every block of the kind
 }
 
 // argument is a name and its value: a block has few, so a list of them takes less than a map.
@@ -32,7 +33,13 @@ type argument struct {
 func (n *Node) Value(name string) (v Value, ok bool) {
 	for i := range n.values {
 		if n.values[i].name == name {
-			return n.values[i].value, true
+			v = n.values[i].value
+			return v, v.Value != cty.NilVal
+		}
+	}
+	for i := range n.defaults {
+		if n.defaults[i].name == name {
+			return n.defaults[i].value, true
 		}
 	}
 	return Value{}, false
@@ -102,7 +109,7 @@ func (n *Node) Flag(name string) bool {
 
 // Set gives an argument a value that labctl derived.
 func (n *Node) Set(name string, v cty.Value) {
-	if _, ok := n.Value(name); !ok {
+	if !n.Has(name) {
 		n.values = append(n.values, argument{name, Value{Value: v}})
 	}
 }
@@ -120,7 +127,7 @@ func metaName(name string) bool { return name == "for_each" || name == "count" }
 
 // Node evaluates an expanded shape.
 func (r *Reader) Node(s *Shape, ctx *hcl.EvalContext) (*Node, hcl.Diagnostics) {
-	n := &Node{Shape: s, values: make([]argument, 0, len(s.Attrs)+r.defaulted(s.Def))}
+	n := &Node{Shape: s, values: make([]argument, 0, len(s.Attrs)+derived(s.Def)), defaults: r.defaultsOf(s.Def)}
 	var diags hcl.Diagnostics
 	for i := range s.Def.Attrs {
 		def := &s.Def.Attrs[i]
@@ -153,12 +160,11 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 		if def.Required {
 			return hcl.Diagnostics{missing(n, def)}
 		}
-		r.setDefault(n, def)
 		return nil
 	}
 	v, diags := Evaluate(attr.Expr, ctx)
 	if diags.HasErrors() || v.partial {
-		n.Failed = true
+		n.fail(def)
 		return diags
 	}
 	if v.IsNull() {
@@ -168,7 +174,6 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 			d.Expression, d.EvalContext = attr.Expr, ctx
 			return append(diags, d)
 		}
-		r.setDefault(n, def)
 		return diags
 	}
 	v.Sensitive = v.Sensitive || def.Sensitive
@@ -182,7 +187,7 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 	}
 	diags = append(diags, more...)
 	if more.HasErrors() {
-		n.Failed = true
+		n.fail(def)
 		return diags
 	}
 	v.Value = checked
@@ -233,38 +238,48 @@ func state(v cty.Value) (marked, known bool) {
 	return marked, known
 }
 
-func (r *Reader) setDefault(n *Node, def *table.Attr) {
-	if def.Default == "" {
-		return
-	}
-	v, ok := r.defaults[def]
-	if !ok {
-		expr, diags := hclsyntax.ParseExpression([]byte(def.Default), "table", hcl.InitialPos)
-		if diags.HasErrors() {
-			panic("decode: the table's default of " + def.Name + " is no HCL: " + diags.Error())
-		}
-		v.Value, diags = expr.Value(nil)
-		if !diags.HasErrors() {
-			v.Value, diags = r.convert(def, v)
-		}
-		if diags.HasErrors() {
-			panic("decode: the table's default of " + def.Name + ": " + diags.Error())
-		}
-		r.defaults[def] = v
-	}
-	n.values = append(n.values, argument{def.Name, v})
+// fail notes an argument in error, for which no default stands in.
+func (n *Node) fail(def *table.Attr) {
+	n.Failed = true
+	n.values = append(n.values, argument{name: def.Name})
 }
 
-// defaulted is how many arguments of a block get a value that is not written: a default, or one that labctl derives.
-func (r *Reader) defaulted(def *table.Block) int {
-	n, ok := r.counts[def]
-	if !ok {
-		for i := range def.Attrs {
-			if a := &def.Attrs[i]; a.Computed || a.Default != "" || a.Name == "name" {
-				n++
-			}
+// defaultsOf are the defaults of a block's arguments.
+func (r *Reader) defaultsOf(b *table.Block) []argument {
+	list, ok := r.defaults[b]
+	if ok {
+		return list
+	}
+	for i := range b.Attrs {
+		if def := &b.Attrs[i]; def.Default != "" {
+			list = append(list, argument{def.Name, r.defaultOf(def)})
 		}
-		r.counts[def] = n
+	}
+	r.defaults[b] = list
+	return list
+}
+
+func (r *Reader) defaultOf(def *table.Attr) (v Value) {
+	expr, diags := hclsyntax.ParseExpression([]byte(def.Default), "table", hcl.InitialPos)
+	if diags.HasErrors() {
+		panic("decode: the table's default of " + def.Name + " is no HCL: " + diags.Error())
+	}
+	v.Value, diags = expr.Value(nil)
+	if !diags.HasErrors() {
+		v.Value, diags = r.convert(def, v)
+	}
+	if diags.HasErrors() {
+		panic("decode: the table's default of " + def.Name + ": " + diags.Error())
+	}
+	return v
+}
+
+// derived is how many arguments of a block labctl may derive.
+func derived(b *table.Block) (n int) {
+	for i := range b.Attrs {
+		if a := &b.Attrs[i]; a.Computed || a.Derived != "" || a.Name == "name" {
+			n++
+		}
 	}
 	return n
 }

@@ -45,8 +45,7 @@ func (s *Shape) Label() string {
 type Reader struct {
 	dir      string
 	schemas  map[*table.Block]*hcl.BodySchema
-	defaults map[*table.Attr]Value
-	counts   map[*table.Block]int
+	defaults map[*table.Block][]argument
 	fields   fieldCache
 }
 
@@ -54,7 +53,7 @@ type Reader struct {
 func NewReader(dir string) *Reader {
 	return &Reader{
 		dir: dir, schemas: make(map[*table.Block]*hcl.BodySchema),
-		defaults: make(map[*table.Attr]Value), counts: make(map[*table.Block]int), fields: make(fieldCache),
+		defaults: make(map[*table.Block][]argument), fields: make(fieldCache),
 	}
 }
 
