@@ -34,7 +34,7 @@ demo: deps build ## Raise the example lab on a throwaway host, test it, and take
 	@$(SUDO) scripts/demo.sh
 
 .PHONY: test
-test: deps build image lint test-fast test-sandbox test-e2e ## Everything that CI runs
+test: deps build image lint test-fast test-fuzz test-sandbox test-e2e ## Everything that CI runs
 
 .PHONY: test-fast
 test-fast: ## Tests that need neither root nor a lab host
@@ -66,6 +66,14 @@ bench: build image ## Compare the speed of apply and plan with plain virsh
 .PHONY: soak
 soak: build image ## Repeat the end-to-end tests, to find what fails seldom
 	$(GOTEST) $(TAGS),sandbox -count $(or $(N),20) -timeout 4h -exec '$(SANDBOX)' ./cmd/labctl/...
+
+.PHONY: test-fuzz
+test-fuzz: ## Run each fuzz target for a short time
+	@GO='$(GO)' TAGS='$(TAGS)' scripts/fuzz.sh 3s
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (default 60s), for the night
+	@GO='$(GO)' TAGS='$(TAGS)' scripts/fuzz.sh $(or $(FUZZTIME),60s)
 
 .PHONY: lint
 lint: $(LINT) ## Static checks

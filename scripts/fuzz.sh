@@ -1,0 +1,16 @@
+#!/bin/bash
+# Runs every fuzz target of the module for a time, one after the other: scripts/fuzz.sh 60s
+set -euo pipefail
+cd "$(dirname "$0")/.."
+time=${1:-60s}
+go=${GO:-go}
+count=0 failed=0
+while IFS=: read -r file target; do
+  target=${target#func }
+  target=${target%%(*}
+  count=$((count + 1))
+  printf '%s in %s\n' "$target" "$(dirname "$file")"
+  "$go" test -tags "${TAGS:-libvirt_dlopen}" -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")" || failed=$((failed + 1))
+done < <(grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]*\(' . | sed -E 's#^\./([^:]+):[0-9]+:(.*)#\1:\2#' | sort)
+printf '%d fuzz targets, %d failed\n' "$count" "$failed"
+((count > 0 && failed == 0))
