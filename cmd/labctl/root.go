@@ -32,7 +32,7 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	register(o, root)
 	root.AddCommand(
 		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
-		newStatus(o), newList(o), newStart(o), newStop(o), newRestart(o), newExec(o), newConsole(o), newIP(o), newRules(o), newFlows(o), newCapture(o),
+		newStatus(o), newList(o), newStart(o), newStop(o), newRestart(o), newSnapshot(o), newExec(o), newConsole(o), newIP(o), newRules(o), newFlows(o), newCapture(o),
 		newEval(o), newGraph(o), newLSP(o), newExplain(), newSchema(), newDocs(),
 		newImage(o), newDoctor(o), newSandbox(), newVersion(),
 	)

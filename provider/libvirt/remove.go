@@ -9,6 +9,7 @@ import (
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
+	"github.com/labctl/labctl/provider/libvirt/snapshot"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -78,6 +79,9 @@ func (p *Provider) removeDomain(ctx context.Context, lab string, dom *libvirt.Do
 		if err := p.conn.PowerOff(ctx, daemon.ByUUID(uuid), 0); err != nil {
 			return err
 		}
+	}
+	if err := snapshot.RemoveAll(dom); err != nil {
+		return err
 	}
 	if meta.Folder != "" {
 		if err := provider.Step(ctx, "remove files"); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// prefix of labctl's namespace in XML that it writes. Readers go by the namespace.
-const prefix = "lab"
+// Prefix of labctl's namespace in XML that it writes. Readers go by the namespace.
+const Prefix = "lab"
 
 // Meta is what labctl writes of an object whose declaration is a T.
 type Meta[T any] struct {
@@ -40,7 +40,7 @@ type element struct {
 }
 
 // XML is the element for an object's <metadata>, namespace included.
-func (m Meta[T]) XML() (string, error) { return m.format(prefix + ":") }
+func (m Meta[T]) XML() (string, error) { return m.format(Prefix + ":") }
 
 // Bare is the element as virDomainSetMetadata(3) wants it: libvirt adds the namespace itself.
 func (m Meta[T]) Bare() (string, error) { return m.format("") }
@@ -53,7 +53,7 @@ func (m Meta[T]) format(p string) (string, error) {
 	var b strings.Builder
 	b.WriteString("<" + p + "lab")
 	if p != "" {
-		fmt.Fprintf(&b, ` xmlns:%s="%s"`, prefix, schema.XMLNamespace)
+		fmt.Fprintf(&b, ` xmlns:%s="%s"`, Prefix, schema.XMLNamespace)
 	}
 	attr := func(name, value string) {
 		if value != "" {

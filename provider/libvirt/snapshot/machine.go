@@ -1,0 +1,142 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/labctl/labctl/provider/libvirt/daemon"
+	"github.com/labctl/labctl/provider/libvirt/domainxml"
+)
+
+// machine is one of the lab's as it is now.
+type machine struct {
+	Member
+	state libvirt.DomainState
+	xml   *libvirtxml.Domain // as it runs, or as defined where it is off
+}
+
+// active reports whether it has a process.
+func (m machine) active() bool {
+	return m.state != libvirt.DOMAIN_SHUTOFF && m.state != libvirt.DOMAIN_CRASHED && m.state != libvirt.DOMAIN_NOSTATE
+}
+
+// runs reports whether its processors run.
+func (m machine) runs() bool {
+	return m.state == libvirt.DOMAIN_RUNNING || m.state == libvirt.DOMAIN_BLOCKED
+}
+
+// machines are those that carry the lab's mark.
+func (l Lab) machines(ctx context.Context) ([]machine, error) {
+	var list []machine
+	for _, conn := range l.Conns {
+		err := conn.Use(func(link *libvirt.Connect) error {
+			domains, err := link.ListAllDomains(0)
+			if err != nil {
+				return err
+			}
+			defer func() {
+				for i := range domains {
+					_ = domains[i].Free() // drops the reference
+				}
+			}()
+			for i := range domains {
+				m, ours, err := l.machineOf(&domains[i])
+				if daemon.Is(err, libvirt.ERR_NO_DOMAIN) {
+					continue // it went meanwhile
+				}
+				if err != nil {
+					return err
+				}
+				if ours {
+					m.conn = conn
+					list = append(list, m)
+				}
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return nil, daemon.Failed("look for the machines of lab "+l.Name, err)
+		}
+	}
+	return list, nil
+}
+
+func (l Lab) machineOf(dom *libvirt.Domain) (m machine, ours bool, err error) {
+	text, err := dom.GetXMLDesc(0)
+	if err != nil || !domainxml.Marked(text) {
+		return machine{}, false, err
+	}
+	m.xml = new(libvirtxml.Domain)
+	if err := m.xml.Unmarshal(text); err != nil {
+		return machine{}, false, err
+	}
+	if m.xml.Metadata == nil {
+		return machine{}, false, nil
+	}
+	meta, _, ok, err := domainxml.ParseMeta(m.xml.Metadata.XML)
+	if err != nil || !ok || meta.Mark.Lab != l.Name {
+		return machine{}, false, err
+	}
+	m.Domain, m.uuid, m.Addr = m.xml.Name, m.xml.UUID, meta.Mark.Addr.Whole()
+	m.state, _, err = dom.GetState()
+	m.Running = m.runs()
+	return m, true, err
+}
+
+// unfit says why a machine's state cannot be kept, nil where it can. QEMU keeps memory and disks in one qcow2 file, so all
+// that the guest writes to has to be qcow2; and what is outside of QEMU, it cannot keep.
+func (m machine) unfit() error {
+	var why []string
+	devices := m.xml.Devices
+	if devices == nil {
+		return errors.New("it has no disk to keep its state in")
+	}
+	kept := 0
+	for _, disk := range devices.Disks {
+		if disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Device == "floppy" && disk.Source == nil {
+			continue
+		}
+		name := strings.TrimPrefix(aliasOf(disk), "ua-disk-")
+		switch {
+		case disk.Driver == nil || disk.Driver.Type != "qcow2":
+			why = append(why, fmt.Sprintf("its disk %s is not qcow2", name))
+		case disk.Shareable != nil:
+			why = append(why, fmt.Sprintf("its disk %s is shared with other machines", name))
+		default:
+			kept++
+		}
+	}
+	if m.xml.OS != nil && (m.xml.OS.Firmware == "efi" || m.xml.OS.NVRam != nil) {
+		why = append(why, `it boots with firmware = "uefi", whose variables are in a file that QEMU cannot keep the state of`)
+	}
+	for _, share := range devices.Filesystems {
+		if m.active() && share.Driver != nil && share.Driver.Type == "virtiofs" {
+			why = append(why, "it shares a folder with the host through virtiofs")
+		}
+	}
+	if m.active() && len(devices.Hostdevs) > 0 {
+		why = append(why, "it has a device of the host, whose state is its own")
+	}
+	if len(why) == 0 && kept == 0 {
+		why = append(why, "it has no qcow2 disk to keep its state in")
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(why, "; "))
+}
+
+func aliasOf(disk libvirtxml.DomainDisk) string {
+	if disk.Alias != nil {
+		return disk.Alias.Name
+	}
+	if disk.Target != nil {
+		return disk.Target.Dev
+	}
+	return "?"
+}
