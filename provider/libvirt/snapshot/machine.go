@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirt"
@@ -63,6 +64,7 @@ func (l Lab) machines(ctx context.Context) ([]machine, error) {
 			return nil, daemon.Failed("look for the machines of lab "+l.Name, err)
 		}
 	}
+	slices.SortFunc(list, func(a, b machine) int { return strings.Compare(a.address(), b.address()) })
 	return list, nil
 }
 
