@@ -51,6 +51,14 @@ type Lifecycle struct {
 	PreventDestroy bool     `json:"prevent_destroy,omitempty"`
 	IgnoreChanges  []string `json:"ignore_changes,omitempty"`       // attribute paths; "all" for every one
 	ReplaceOn      []Addr   `json:"replace_triggered_by,omitempty"` // a planned change of one of these replaces the resource
+	// ReplaceOnArgument narrows it to single arguments, as in replace_triggered_by = [bridge.br0.addresses].
+	ReplaceOnArgument []Argument `json:"replace_triggered_by_argument,omitempty"`
+}
+
+// Argument is one argument of a resource, by its path in the words of provider.Diff.
+type Argument struct {
+	Addr Addr   `json:"address"`
+	Path string `json:"path"`
 }
 
 // Host is a machine that carries (a part of) the lab.

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/provider"
@@ -27,6 +28,12 @@ func (b *builder) replaceTriggered() {
 			}
 			for _, on := range item.Want.Lifecycle.ReplaceOn {
 				if by, changed := b.changed(on); changed && replace(item, fmt.Sprintf("replace_triggered_by: %s changes", by)) {
+					again = true
+					break
+				}
+			}
+			for _, on := range item.Want.Lifecycle.ReplaceOnArgument {
+				if by, changed := b.argumentChanged(on); changed && replace(item, fmt.Sprintf("replace_triggered_by: %s of %s changes", on.Path, by)) {
 					again = true
 					break
 				}
@@ -75,6 +82,28 @@ func (b *builder) changed(on schema.Addr) (schema.Addr, bool) {
 		switch b.items[addr].Action {
 		case provider.Create, provider.Update, provider.Restart, provider.Replace:
 			return addr, true
+		}
+	}
+	return schema.Addr{}, false
+}
+
+// argumentChanged finds a planned change of an argument, or of a part of it. What is made anew changes in all of them.
+func (b *builder) argumentChanged(on schema.Argument) (schema.Addr, bool) {
+	for _, addr := range b.order {
+		if !on.Addr.Contains(addr) {
+			continue
+		}
+		item := b.items[addr]
+		switch item.Action {
+		case provider.Create, provider.Replace:
+			return addr, true
+		case provider.Update, provider.Restart:
+			for _, d := range item.Details {
+				rest, ok := strings.CutPrefix(d.Path, on.Path)
+				if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+					return addr, true
+				}
+			}
 		}
 	}
 	return schema.Addr{}, false

@@ -83,7 +83,7 @@ func (b *block) resources() []schema.Resource {
 		guest := r
 		guest.Addr.Part, guest.Body = "guest", b.guest
 		guest.Deps = []schema.Addr{b.addr}
-		guest.Lifecycle.ReplaceOn = nil
+		guest.Lifecycle.ReplaceOn, guest.Lifecycle.ReplaceOnArgument = nil, nil
 		if slices.Contains(guest.Sensitive, "nftables") {
 			guest.Sensitive = append(slices.Clone(guest.Sensitive), "nftables.text")
 		}

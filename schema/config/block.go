@@ -159,15 +159,7 @@ func (e *evaluator) lifecycle(d *source.Decl, node *decode.Node, s *decode.Shape
 		exprs, more := hcl.ExprList(attr.Expr)
 		diags = append(diags, diag.Coded(diag.BadAddress, more)...)
 		for _, expr := range exprs {
-			target, more := address(expr, addr.Module)
-			diags = append(diags, more...)
-			switch local := target.Module == addr.Module; {
-			case more.HasErrors():
-			case local && d.Mod.Decls[source.Name{Kind: target.Kind, Label: target.Name}] == nil:
-				diags = append(diags, diag.New(diag.UnknownRef, expr.Range(), fmt.Sprintf("There is no %s %q", target.Kind, target.Name), "replace_triggered_by names blocks of this folder."))
-			default:
-				out.ReplaceOn = append(out.ReplaceOn, target)
-			}
+			diags = append(diags, e.trigger(d, expr, addr.Module, &out)...)
 		}
 	}
 	return out, diags
@@ -257,9 +249,12 @@ func addressOf(t hcl.Traversal, module string) (schema.Addr, hcl.Diagnostics) {
 			}
 			b.WriteString(step.Name)
 		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String {
+			switch {
+			case step.Key.IsNull() || !step.Key.IsKnown() || step.Key.Type() != cty.String && step.Key.Type() != cty.Number:
+				return schema.Addr{}, hcl.Diagnostics{diag.New(diag.BadAddress, step.SourceRange(), "This is not an instance's key", "It is text or a number.")}
+			case step.Key.Type() == cty.String:
 				b.WriteString("[" + strconv.Quote(step.Key.AsString()) + "]")
-			} else {
+			default:
 				b.WriteString("[" + step.Key.AsBigFloat().Text('f', -1) + "]")
 			}
 		}

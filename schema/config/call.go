@@ -156,7 +156,16 @@ func (e *evaluator) refactorings(m *source.Module) {
 }
 
 func (e *evaluator) refactoring(s *decode.Shape, in *scope) {
-	node, diags := e.reader.Node(s, e.fullContext(in))
+	base := e.fullContext(in)
+	list, _, _, diags := instances(s, base)
+	e.diags = append(e.diags, diags...)
+	for _, inst := range list {
+		e.refactorOnce(s, in, inst.context(base))
+	}
+}
+
+func (e *evaluator) refactorOnce(s *decode.Shape, in *scope, ctx *hcl.EvalContext) {
+	node, diags := e.reader.Node(s, ctx)
 	e.diags = append(e.diags, diags...)
 	read := func(label string) (schema.Addr, bool) {
 		attr := s.Attrs[label]
@@ -164,7 +173,7 @@ func (e *evaluator) refactoring(s *decode.Shape, in *scope) {
 			e.diags = append(e.diags, diag.New(diag.MissingArgument, s.DefRange, fmt.Sprintf("The %s block lacks the argument %q", s.Def.Kind, label), ""))
 			return schema.Addr{}, false
 		}
-		addr, diags := address(attr.Expr, in.path)
+		addr, diags := keyedAddress(attr.Expr, in.path, ctx)
 		e.diags = append(e.diags, diags...)
 		return addr, !diags.HasErrors()
 	}

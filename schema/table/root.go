@@ -112,7 +112,8 @@ func imported() Block {
 		Kind: "import",
 		Doc:  "Takes over a thing that exists already.",
 		Attrs: []Attr{
-			{Name: "to", Type: Static, Required: true, Doc: "The address under which it is declared."},
+			{Name: "for_each", Type: Any, Doc: "A map, an object or a set of strings: one thing is taken over for each element; each.key and each.value are the element's."},
+			{Name: "to", Type: Static, Required: true, Doc: "The address under which it is declared; its key may be an expression, as in vm.a[each.key]."},
 			{Name: "id", Type: String, Required: true, Doc: "What its own system calls it: a domain's, bridge's or network's name."},
 		},
 	}
@@ -140,7 +141,7 @@ func lifecycle() Block {
 		Attrs: []Attr{
 			{Name: "prevent_destroy", Type: Bool, Default: "false", Doc: "Whether any plan that would delete or replace the thing is refused. It is kept in the mark on the thing, so it holds after the block is gone too."},
 			{Name: "ignore_changes", Type: Static, Coll: List, Doc: "Arguments whose drift is left alone; all for every one."},
-			{Name: "replace_triggered_by", Type: Static, Coll: List, Doc: "Blocks whose change replaces this one."},
+			{Name: "replace_triggered_by", Type: Static, Coll: List, Doc: "Blocks, or arguments of blocks such as bridge.br0.mac, whose change replaces this one."},
 		},
 		Blocks: []Block{
 			condition("precondition", "A condition that must hold before anything is planned."),

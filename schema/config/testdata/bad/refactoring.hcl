@@ -4,7 +4,7 @@ image "micro" {
 }
 bridge "br0" {
   lifecycle {
-    replace_triggered_by = [bridge.br7, image.micro.source]
+    replace_triggered_by = [bridge.br7, image.micro.sauce]
   }
 }
 bridge "each" {
