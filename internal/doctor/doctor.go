@@ -39,7 +39,8 @@ type Patient struct {
 // Examine makes all examinations side by side and returns a finding for each, in a fixed order.
 func Examine(ctx context.Context, p Patient) []Finding {
 	examinations := []func(context.Context) Finding{
-		p.programs, p.libvirt, p.kvm, p.netplan, p.nftables, p.forwardChain, p.bridgeFilter, p.dataFolder, p.disk, p.memory,
+		p.programs, p.libvirt, p.kvm, p.netplan, p.nftables, p.forwardChain, p.routing, p.bridgeFilter, p.offloads,
+		p.confinement, p.reach, p.dataFolder, p.disk, p.memory,
 	}
 	findings := make([]Finding, len(examinations))
 	var wait sync.WaitGroup

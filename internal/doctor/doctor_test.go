@@ -22,6 +22,8 @@ func (m machine) Run(_ context.Context, c host.Command) (host.Output, error) {
 	line := strings.Join(c.Args, " ")
 	if c.Args[0] == "sh" && strings.Contains(c.Args[2], "command -v") {
 		line = "has " + c.Args[4]
+	} else if c.Args[0] == "sh" && c.Args[3] == "find" {
+		line = "find " + c.Args[4]
 	} else if c.Args[0] == "sh" {
 		line = "free"
 	}
@@ -52,9 +54,10 @@ func (m machine) Remove(context.Context, string) error { return nil }
 func healthy() machine {
 	m := machine{output: map[string]string{
 		"free": "10737418240\n", "nft -j list tables": `{"nftables":[{"table":{}}]}`, "nft -j list chains": `{"nftables":[]}`,
-		"networkctl --no-legend list": "",
+		"networkctl --no-legend list": "", "find /data": "", "find /data/images": "",
+		"ls /sys/class/net": "lo\neth0\n", "ethtool -k lo": "large-receive-offload: off [fixed]\n", "ethtool -k eth0": "large-receive-offload: off\n",
 	}, files: map[string]string{"/proc/meminfo": "MemTotal: 1 kB\nMemAvailable: 4194304 kB\n"}}
-	for _, name := range []string{"qemu-system-x86_64", "qemu-img", "virsh", "nft", "netplan", "ip", "mke2fs", "dpkg-query", "networkctl"} {
+	for _, name := range []string{"qemu-system-x86_64", "qemu-img", "virsh", "nft", "netplan", "ip", "mke2fs", "dpkg-query", "networkctl", "ethtool"} {
 		m.output["has "+name] = ""
 	}
 	return m
@@ -72,6 +75,19 @@ func TestHealthyHost(t *testing.T) {
 	findings := doctor.Examine(t.Context(), patient(healthy()))
 	if len(findings) < 10 || doctor.Worst(findings) != doctor.Good {
 		t.Errorf("got %+v", findings)
+	}
+}
+
+// TestWideProfile: AppArmor as Debian sets it up is no illness, nor is an addition of the administrator's.
+func TestWideProfile(t *testing.T) {
+	for profile, local := range map[string]string{"  /**.qcow{,2} r,\n": "", "  /srv/** r,\n": "/data/** r,\n"} {
+		m := healthy()
+		m.files["/sys/module/apparmor/parameters/enabled"] = "Y\n"
+		m.files["/etc/apparmor.d/usr.lib.libvirt.virt-aa-helper"] = profile
+		m.files["/etc/apparmor.d/local/usr.lib.libvirt.virt-aa-helper"] = local
+		if findings := doctor.Examine(t.Context(), patient(m)); doctor.Worst(findings) != doctor.Good {
+			t.Errorf("with %q and %q: %+v", profile, local, findings)
+		}
 	}
 }
 
@@ -106,6 +122,18 @@ func TestEachIllnessIsFoundAlone(t *testing.T) {
 		}, "forwarding", doctor.Warn, []string{"inet fw, chain f", "accepts the lab's bridges"}},
 		{"br_netfilter", func(_ *doctor.Patient, m machine) { m.files["/proc/sys/net/bridge/bridge-nf-call-iptables"] = "1\n" },
 			"bridge filter", doctor.Warn, []string{"br_netfilter", "bridge-nf-call-iptables=0"}},
+		{"strict reverse paths", func(_ *doctor.Patient, m machine) { m.files["/proc/sys/net/ipv4/conf/all/rp_filter"] = "1\n" },
+			"routing", doctor.Warn, []string{"rp_filter=1", "rp_filter=2"}},
+		{"packets joined", func(_ *doctor.Patient, m machine) { m.output["ethtool -k eth0"] = "large-receive-offload: on\n" },
+			"offloads", doctor.Warn, []string{"eth0", "ethtool -K eth0 lro off"}},
+		{"a narrow profile", func(_ *doctor.Patient, m machine) {
+			m.files["/sys/module/apparmor/parameters/enabled"] = "Y\n"
+			m.files["/etc/apparmor.d/usr.lib.libvirt.virt-aa-helper"] = "  /var/lib/libvirt/images/** r,\n"
+		}, "AppArmor", doctor.Bad, []string{"virt-aa-helper", "/data/** r,"}},
+		{"a closed folder", func(_ *doctor.Patient, m machine) { m.output["find /data"] = "/data\n" },
+			"file rights", doctor.Bad, []string{"libvirt-qemu", "chmod o+x /data"}},
+		{"closed images", func(_ *doctor.Patient, m machine) { m.output["find /data/images"] = "/data/images/a/disk.qcow2\n" },
+			"file rights", doctor.Bad, []string{"1 of the images' files: /data/images/a/disk.qcow2", "chmod -R o+rX /data/images"}},
 		{"a full disk", func(_ *doctor.Patient, m machine) { m.output["free"] = "1073741824\n" },
 			"disk", doctor.Warn, []string{"1.0 GiB", "prune"}},
 		{"no memory", func(_ *doctor.Patient, m machine) { m.files["/proc/meminfo"] = "MemAvailable: 524288 kB\n" },
