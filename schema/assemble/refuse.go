@@ -36,6 +36,9 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	if d.MaxVCPUs > 0 && d.MaxVCPUs < d.VCPUs {
 		add(diag.OutOfRange, n.At("max_vcpus"), "max_vcpus is less than vcpus", fmt.Sprintf("There are %d vcpus.", d.VCPUs))
 	}
+	if n.Has("os_variant") {
+		add(diag.NotAllowed, n.At("os_variant"), "os_variant has no effect yet", "labctl does not ask libosinfo's database. Say what the system needs: machine, firmware, and bus and model of disks and interfaces.")
+	}
 	if d.Image != nil && d.Image.Build == "micro" {
 		for _, name := range []string{"packages", "user_data"} {
 			if n.Has(name) {

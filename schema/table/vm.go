@@ -51,7 +51,7 @@ func vmHardware() []Attr {
 		{Name: "arch", Type: String, Doc: "The processor architecture; the host's own where it is left out."},
 		{Name: "virt", Type: String, Enum: []string{"auto", "kvm", "qemu"}, Default: `"auto"`, Doc: "kvm uses the processor, qemu emulates one; auto uses KVM where it is proved to work on the host."},
 		{Name: "firmware", Type: String, Enum: []string{"bios", "uefi"}, Doc: "What the machine starts with."},
-		{Name: "os_variant", Type: String, Doc: "The system's short name in libosinfo, for fitting defaults."},
+		{Name: "os_variant", Type: String, Doc: "The system's short name in libosinfo. It is refused as long as labctl does not ask libosinfo: say machine, firmware, and bus and model of disks and interfaces."},
 		{Name: "xml", Type: String, Doc: "A fragment of libvirt domain XML that is merged into the domain: the way out for what has no argument."},
 	}
 }
