@@ -58,7 +58,7 @@ func offerAll(o *options, root *cobra.Command) {
 			cmd.ValidArgsFunction = cobra.FixedCompletions(nil, here)
 		case "[NAME]":
 			cmd.ValidArgsFunction = first(offer(o, outputs, here))
-		case "EXPRESSION":
+		case "[EXPRESSION]":
 			cmd.ValidArgsFunction = first(offer(o, addresses, here|cobra.ShellCompDirectiveNoSpace))
 		}
 	}

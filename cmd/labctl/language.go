@@ -16,6 +16,7 @@ import (
 	"github.com/mitchellh/go-wordwrap"
 	"github.com/spf13/cobra"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"golang.org/x/term"
 
 	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema"
@@ -110,13 +111,14 @@ func newExplain() *cobra.Command {
 func newEval(o *options) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "eval EXPRESSION",
+		Use:   "eval [EXPRESSION]",
 		Short: "Evaluate an expression against the lab",
-		Long: `Evaluates an expression against the lab in the current folder (see -chdir) and shows its value. With - it reads one
-expression a line from standard input.`,
+		Long: `Evaluates an expression against the lab in the current folder (see -chdir) and shows its value. Without one it asks
+for them on a terminal, with the arrow keys for what was typed before; exit or ^D leaves. With -, or where standard input is
+no terminal, it reads one expression a line.`,
 		Example: `  labctl eval 'vm.nat["a"].ip'
   labctl eval '[for name, router in vm.nat : router.ip]'`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			result, diags, err := o.Read(".")
 			if err != nil {
@@ -126,8 +128,11 @@ expression a line from standard input.`,
 				_ = session.WriteDiagnostics(cmd.ErrOrStderr(), o, diags, result.Files)
 				return session.ExitError{Code: exitError}
 			}
-			if args[0] != "-" {
+			if len(args) > 0 && args[0] != "-" {
 				return evaluate(cmd, o, result, args[0], asJSON)
+			}
+			if stdin, ok := cmd.InOrStdin().(*os.File); ok && len(args) == 0 && term.IsTerminal(int(stdin.Fd())) {
+				return prompt(cmd, o, result, stdin, asJSON)
 			}
 			text, err := io.ReadAll(cmd.InOrStdin())
 			if err != nil {
