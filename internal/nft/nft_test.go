@@ -212,3 +212,16 @@ func TestASetOfOneIsItsElement(t *testing.T) {
 		}
 	}
 }
+
+func TestTableTextIsReadAsWhatItWas(t *testing.T) {
+	listing := "table ip a {\n\tchain c {\n\t\treject\n\t}\n}\n" +
+		"table inet b {\n\tchain c {\n\t\tip saddr 10.0.0.1 reject\n\t\treject comment \"we reject\"\n\t\tlog prefix \"to reject\"\n\t\treject with icmp host-unreachable\n\t}\n}\n"
+	want := "table inet b {\n\tchain c {\n\t\tip saddr 10.0.0.1 reject with icmpx port-unreachable\n\t\treject with icmpx port-unreachable comment \"we reject\"\n" +
+		"\t\tlog prefix \"to reject\"\n\t\treject with icmp host-unreachable\n\t}\n}\n"
+	if got := nft.TableText(listing, "inet b"); got != want {
+		t.Errorf("got\n%s", got)
+	}
+	if got := nft.TableText(listing, "ip a"); !strings.Contains(got, "\t\treject\n") {
+		t.Errorf("got\n%s", got)
+	}
+}

@@ -179,13 +179,18 @@ func (o *Object) settle() {
 	slices.Sort(o.Elements)
 }
 
-// TableText is the text of one table ("inet filter") in a listing, "" where it is not in it.
+// TableText is the text of one table ("inet filter") in a listing, "" where it is not in it. It is written so that nft reads
+// it again as what it was.
 func TableText(listing, id string) string {
 	head := "table " + id + " {"
+	twoFamilies := strings.HasPrefix(id, "inet ") || strings.HasPrefix(id, "bridge ")
 	var out strings.Builder
 	inside := false
 	for line := range strings.Lines(listing) {
 		inside = inside || strings.TrimSpace(stripHandle(strings.TrimSpace(line))) == head
+		if inside && twoFamilies {
+			line = rejects.ReplaceAllString(line, "${1}reject with icmpx port-unreachable$2\n")
+		}
 		if inside {
 			out.WriteString(line)
 		}
@@ -195,3 +200,7 @@ func TableText(listing, id string) string {
 	}
 	return out.String()
 }
+
+// rejects is how nft lists `reject with icmpx port-unreachable`. Behind a match of one IP version it would read the short form
+// as that version's own message, which is another rule.
+var rejects = regexp.MustCompile(`(^|\s)reject( comment "[^"]*")?\s*$`)
