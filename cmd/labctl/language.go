@@ -158,6 +158,9 @@ func evaluate(cmd *cobra.Command, o *options, result *config.Result, text string
 		value, more := expression.Value(result.EvalContext())
 		diags = append(diags, more...)
 		if !diags.HasErrors() {
+			if value.ContainsMarked() && asJSON {
+				return fmt.Errorf("the value is sensitive, so it is not written as JSON: nonsensitive(%s) is", text)
+			}
 			if value.ContainsMarked() {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "(sensitive value)")
 				return err
