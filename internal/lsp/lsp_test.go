@@ -64,7 +64,7 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 
 // leave says goodbye, and demands that the server ends without complaint.
 func (e *editor) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := e.server.Shutdown(ctx); err != nil {
 		e.t.Error(err)
