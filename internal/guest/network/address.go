@@ -25,7 +25,7 @@ type live struct {
 
 // addresses are the addresses of a link that count: what the kernel or a daemon made by itself is not among them.
 func addresses(link netlink.Link, want schema.GuestInterface) ([]live, error) {
-	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	all, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
 	}

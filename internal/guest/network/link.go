@@ -15,7 +15,7 @@ var virtual = map[string]bool{"bridge": true, "vlan": true, "macvlan": true, "ma
 
 // nics are the guest's links by MAC.
 func nics() (map[string]netlink.Link, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}

@@ -46,7 +46,9 @@ func allRoutes() ([]netlink.Route, error) {
 	var out []netlink.Route
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		filter := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-		routes, err := netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE)
+		routes, err := whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil && family == netlink.FAMILY_V4 {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}
@@ -195,7 +197,7 @@ func (n *Network) owned(r netlink.Route, declared map[int]bool) bool {
 
 // ownRoutes are the live routes that are the lab's, with the indexes of all links by name and back.
 func (n *Network) ownRoutes() (routes []netlink.Route, byName map[string]int, byIndex map[int]string, err error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("list links: %w", err)
 	}
