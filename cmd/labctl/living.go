@@ -79,7 +79,7 @@ func newIP(o *options) *cobra.Command {
 		Use:   "ip VM",
 		Short: "Print a machine's address",
 		Long: `Prints the first address that a machine has, or all of them with -all, as its guest agent tells: what it really has,
-not what is declared.`,
+not what is declared. Where no agent answers, it prints those that libvirt's networks have leased to the machine.`,
 		Args: cobra.ExactArgs(1),
 
 		ValidArgsFunction: firstMachine(o),
@@ -93,11 +93,10 @@ not what is declared.`,
 			if err != nil {
 				return err
 			}
-			links, err := h.Links(cmd.Context(), m.Domain)
+			addresses, err := h.AddressesOf(cmd.Context(), m.Domain)
 			if err != nil {
 				return s.Tell(err)
 			}
-			addresses := session.Addresses(links)
 			switch {
 			case len(addresses) == 0:
 				return fmt.Errorf("%s has no address", m.Addr)

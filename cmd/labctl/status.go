@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -54,7 +55,12 @@ func showStates(s *session.Session, states []session.State) error {
 	if s.Lab.Name == "" {
 		fmt.Fprint(table, "LAB\t")
 	}
-	fmt.Fprintln(table, "MACHINE\tDOMAIN\tPOWER\tAGENT\tADDRESSES")
+	screens := slices.ContainsFunc(states, func(st session.State) bool { return len(st.Screens) > 0 })
+	fmt.Fprint(table, "MACHINE\tDOMAIN\tPOWER\tAGENT\tADDRESSES")
+	if screens {
+		fmt.Fprint(table, "\tGRAPHICS")
+	}
+	fmt.Fprintln(table)
 	for _, st := range states {
 		if s.Lab.Name == "" {
 			fmt.Fprintf(table, "%s\t", st.Lab)
@@ -63,7 +69,11 @@ func showStates(s *session.Session, states []session.State) error {
 		if addresses == "" {
 			addresses = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", st.Addr, st.Domain, st.Power, st.Agent, addresses)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s", st.Addr, st.Domain, st.Power, st.Agent, addresses)
+		if len(st.Screens) > 0 {
+			fmt.Fprint(table, "\t", strings.Join(st.Screens, " "))
+		}
+		fmt.Fprintln(table)
 	}
 	return table.Flush()
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -81,6 +82,22 @@ func (c *Carrier) Links(ctx context.Context, domain string) ([]Link, error) {
 		return nil, fmt.Errorf("agent of %s: %w", domain, err)
 	}
 	return answer.Return, nil
+}
+
+// AddressesOf lists the addresses of a running machine: those that it has, as its agent tells, or where no agent answers
+// within two seconds those that libvirt's networks have leased to it.
+func (c *Carrier) AddressesOf(ctx context.Context, domain string) ([]string, error) {
+	asking, cancel := context.WithTimeout(ctx, agentPatience)
+	defer cancel()
+	links, silent := c.Links(asking, domain)
+	if silent == nil {
+		return Addresses(links), nil
+	}
+	outside, err := c.Conn.Outside(ctx, domain)
+	if err != nil || len(outside.Leases) == 0 {
+		return nil, errors.Join(silent, err)
+	}
+	return outside.Leases, nil
 }
 
 // Addresses lists the addresses by which others may reach the machine, IPv4 first, with prefix lengths.

@@ -16,10 +16,11 @@ const agentPatience = 2 * time.Second
 // State is one machine.
 type State struct {
 	Machine
-	Power     string   `json:"power"` // "running" or "off"
-	Agent     string   `json:"agent"` // "answers", "silent" or "-"
-	Addresses []string `json:"addresses"`
-	Memory    uint64   `json:"memory"` // bytes
+	Power     string   `json:"power"`              // "running" or "off"
+	Agent     string   `json:"agent"`              // "answers", "silent" or "-"
+	Addresses []string `json:"addresses"`          // as the agent tells, or where it is silent those that libvirt's networks have leased
+	Screens   []string `json:"graphics,omitempty"` // where its screens are: vnc://127.0.0.1:5900
+	Memory    uint64   `json:"memory"`             // bytes
 	VCPUs     int      `json:"vcpus"`
 }
 
@@ -61,11 +62,14 @@ func (s *Session) States(ctx context.Context) ([]State, error) {
 }
 
 func (st *State) ask(ctx context.Context, h *Carrier) {
+	outside, _ := h.Conn.Outside(ctx, st.Domain) // a machine that went meanwhile has neither leases nor screens
+	st.Screens = outside.Screens
 	ctx, cancel := context.WithTimeout(ctx, agentPatience)
 	defer cancel()
 	st.Agent = "silent"
 	links, err := h.Links(ctx, st.Domain)
 	if err != nil {
+		st.Addresses = append(st.Addresses, outside.Leases...)
 		return
 	}
 	st.Agent = "answers"

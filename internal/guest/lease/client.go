@@ -106,7 +106,7 @@ func (c *Clients) start(ctx context.Context, name string) error {
 	}
 	// In the foreground, so that it has one process from the start, and asking again every 5 s while nobody answers.
 	args := append([]string{"sh", "-c", launch, "sh", c.pidFile(name)}, client...)
-	if _, err = c.Host.Run(ctx, host.Cmd(append(args, "-f", "-i", name, "-s", script, "-t", "3", "-T", "1", "-A", "5")...)); err != nil {
+	if _, err = c.Host.Run(ctx, host.Cmd(append(args, "-f", "-i", name, "-s", script, "-t", "6", "-T", "1", "-A", "2")...)); err != nil {
 		return err
 	}
 	c.Did("take leases on %s", name)
