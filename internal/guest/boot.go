@@ -27,15 +27,22 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 	if err != nil {
 		return helper.Response{}, err
 	}
-	if kept.Guest == nil { // the first boot
-		guest, err := s.seed()
-		if err != nil {
+	did, err := s.renew(ctx, &kept)
+	if err != nil {
+		return helper.Response{}, err
+	}
+	guest := kept.Guest
+	if guest == nil || did != nil { // the first boot
+		if guest, err = s.seed(); err != nil {
 			return helper.Response{}, err
 		}
-		kept.Guest = guest
+		if kept.Guest == nil {
+			kept.Guest = guest
+		} // else what the other machine had is taken away where the copy is to have it no longer
 		kept.First = &helper.FirstBoot{Packages: guest.Packages, UserData: guest.UserData, SSH: guest.SSH}
 	}
-	t := s.task(ctx, kept.Guest, kept)
+	t := s.task(ctx, guest, kept)
+	t.Changed = append(t.Changed, did...)
 	if err := t.remember(kept.Mark); err != nil {
 		t.Problem("", err)
 	}
@@ -48,7 +55,7 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 func (s System) seed() (*schema.Guest, error) {
 	text, err := s.read(filepath.Join(mountedSeed, helper.SeedGuest))
 	if err == nil && text == "" {
-		text, err = s.seedDisc()
+		text, err = s.seedDisc(helper.SeedGuest)
 	}
 	if err != nil {
 		return nil, err
@@ -60,8 +67,10 @@ func (s System) seed() (*schema.Guest, error) {
 	return &guest, nil
 }
 
+var errNoSeed = errors.New("nothing is kept from an earlier boot, and there is no seed disc")
+
 // seedDisc finds the disc by its label, mounts it for a moment and reads the file.
-func (s System) seedDisc() (text string, err error) {
+func (s System) seedDisc(name string) (text string, err error) {
 	blocks, err := os.ReadDir("/sys/block")
 	if err != nil {
 		return "", err
@@ -79,10 +88,10 @@ func (s System) seedDisc() (text string, err error) {
 		if err := unix.Mount(device, dir, "iso9660", unix.MS_RDONLY, ""); err != nil {
 			return "", fmt.Errorf("mount the seed disc %s: %w", device, err)
 		}
-		data, err := os.ReadFile(filepath.Join(dir, helper.SeedGuest))
+		data, err := os.ReadFile(filepath.Join(dir, name))
 		return string(data), errors.Join(err, unix.Unmount(dir, 0))
 	}
-	return "", errors.New("nothing is kept from an earlier boot, and there is no seed disc")
+	return "", errNoSeed
 }
 
 // isSeed reads the volume label of a disc: the primary volume descriptor is sector 16, the label 40 bytes into it

@@ -104,12 +104,18 @@ func (s System) Snapshot(ctx context.Context, request helper.Request) helper.Res
 // Converge keeps what is wanted for the next boot, makes it so and looks again. Where everything is as wanted it changes
 // nothing.
 func (s System) Converge(ctx context.Context, request helper.Request) helper.Response {
-	t, err := s.begin(ctx, request.Guest)
+	kept, err := s.readPersist()
 	if err != nil {
 		return broken(err)
 	}
+	did, err := s.renew(ctx, &kept)
+	if err != nil {
+		return broken(err)
+	}
+	t := s.task(ctx, request.Guest, kept)
+	t.Changed = append(t.Changed, did...)
 	t.observe()
-	if len(t.Problems) == 0 && t.keep.Mark == request.Mark && t.isKept() && t.converged() {
+	if did == nil && len(t.Problems) == 0 && t.keep.Mark == request.Mark && t.isKept() && t.converged() {
 		return t.response()
 	}
 	if err := t.remember(request.Mark); err != nil {

@@ -27,6 +27,7 @@ const (
 	PersistPath = "/var/lib/labctl/persist.json" // a Persist: what the next boot makes so
 	RunDir      = "/run/labctl"                  // what holds until the next boot
 	SeedGuest   = "labctl/guest.json"            // on the seed disc
+	SeedClone   = "labctl/clone"                 // on the seed disc of a machine that is a copy of another: what it is to be known by
 	SeedLabel   = "CIDATA"                       // volume label of the seed disc
 )
 
@@ -98,6 +99,7 @@ type Persist struct {
 	Guest  *schema.Guest `json:"guest"`
 	Before Before        `json:"before,omitzero"`
 	First  *FirstBoot    `json:"first_boot,omitempty"` // of the seed disc
+	Clone  string        `json:"clone,omitempty"`      // of the copy of another machine that got an identity of its own: SeedClone
 }
 
 // Before is how things were before labctl changed them, so that what is no longer declared goes back.

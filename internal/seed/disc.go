@@ -24,6 +24,7 @@ const sector = 2048
 // Paths on the disc of what the helper reads.
 const (
 	GuestPath  = "labctl/guest.json"   // the schema.Guest
+	ClonePath  = "labctl/clone"        // the instance, where the machine is a copy of another
 	HelperPath = "labctl/labctl-guest" // the helper itself, where the disc carries it
 )
 
@@ -33,6 +34,7 @@ type Disc struct {
 	// cloud-init run everything anew.
 	InstanceID string
 	Guest      *schema.Guest
+	Clone      bool   // whether the machine starts as a copy of another, whose identity it must not keep
 	Helper     []byte // the static labctl-guest binary; nil where the image has it already
 }
 
@@ -55,6 +57,9 @@ func (d Disc) Files() (map[string][]byte, error) {
 		"user-data":      user,
 		"network-config": network,
 		GuestPath:        guest,
+	}
+	if d.Clone {
+		files[ClonePath] = []byte(d.InstanceID + "\n")
 	}
 	if d.Helper != nil {
 		files[HelperPath] = d.Helper

@@ -109,7 +109,7 @@ func (j *job) prepare(ctx context.Context) error {
 	}
 	j.spec = domainxml.Spec{
 		Mark: provider.MarkOf(j.lab, j.want), UUID: j.uuid, Want: j.body, Image: img,
-		Seeded: j.body.Seed != nil && (j.body.Image != nil || j.body.Boot.Kernel != "") && j.body.CDROM == "",
+		Seeded: j.body.Seed != nil && (j.body.Image != nil || j.body.Boot.Kernel != "" || j.body.Clone != nil) && j.body.CDROM == "",
 	}
 	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) {
 		j.spec.Folder = j.folders().Of(j.lab, j.body.Name, j.uuid)

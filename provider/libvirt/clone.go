@@ -30,6 +30,8 @@ func clonePath(folder string, n int) string {
 // cloneOf finds the disks that a clone has: its own where it is made, and otherwise those of the domain it starts from.
 func (j *job) cloneOf(ctx context.Context) error {
 	if j.have != nil && !j.have.Mark.Incomplete {
+		j.spec.Seeded = j.spec.Seeded && domainxml.HasDisk(j.now().Defined, domainxml.SeedName)
+		j.spec.Image = kernelOf(j.now().Defined)
 		for _, disk := range j.now().Defined.Devices.Disks {
 			name := ""
 			if disk.Alias != nil {
@@ -59,6 +61,10 @@ func (j *job) cloneOf(ctx context.Context) error {
 			Hint: "shut it down first",
 		}
 	}
+	if usesUEFI(from.Defined) && j.body.Firmware != "uefi" {
+		return refuse(`it boots with UEFI: say firmware = "uefi"`)
+	}
+	j.spec.Image = kernelOf(from.Defined)
 	if j.from, err = cloneSources(from.Defined.Devices.Disks); err != nil {
 		return refuse(err.Error())
 	}
@@ -66,6 +72,18 @@ func (j *job) cloneOf(ctx context.Context) error {
 		j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, i))
 	}
 	return nil
+}
+
+func usesUEFI(x *libvirtxml.Domain) bool {
+	return x.OS != nil && (x.OS.Firmware == "efi" || x.OS.Loader != nil && x.OS.Loader.Type == "pflash")
+}
+
+// kernelOf is what a domain boots without its disk's help, which a copy needs too.
+func kernelOf(x *libvirtxml.Domain) domainxml.Image {
+	if x.OS == nil {
+		return domainxml.Image{}
+	}
+	return domainxml.Image{Kernel: x.OS.Kernel, Initrd: x.OS.Initrd, Cmdline: x.OS.Cmdline}
 }
 
 // cloneSources are the disks that a domain writes to.

@@ -129,7 +129,7 @@ func (j *job) seed(ctx context.Context) error {
 	if j.have != nil && j.now().Meta.Folder != "" && !j.have.Mark.Incomplete {
 		return nil
 	}
-	disc := seed.Disc{InstanceID: j.uuid, Guest: j.body.Seed}
+	disc := seed.Disc{InstanceID: j.uuid, Guest: j.body.Seed, Clone: j.body.Clone != nil}
 	if j.Helper != "" && (j.body.Image == nil || j.body.Image.Build != "micro") {
 		helper, err := os.ReadFile(j.Helper)
 		if err != nil {

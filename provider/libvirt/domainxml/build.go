@@ -222,7 +222,7 @@ func Alias(name string) string {
 func DiskAlias(name string) string { return Alias("disk-" + name) }
 
 const (
-	seedName  = "labctl-seed"
+	SeedName  = "labctl-seed"
 	cdromName = "labctl-cdrom"
 )
 

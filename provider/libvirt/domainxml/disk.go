@@ -59,7 +59,7 @@ func disks(s Spec) []libvirtxml.DomainDisk {
 		out = append(out, disc)
 	}
 	if s.Seeded {
-		out = append(out, fileDisk(schema.Disk{Name: seedName, ReadOnly: true}, SeedPath(s.Folder), "raw", SeedDev))
+		out = append(out, fileDisk(schema.Disk{Name: SeedName, ReadOnly: true}, SeedPath(s.Folder), "raw", SeedDev))
 	}
 	return out
 }

@@ -124,11 +124,11 @@ func readSystem(x *libvirtxml.Domain, meta Meta, was schema.Domain, b *schema.Do
 	}
 }
 
-// readKernel is how the machine boots without a boot loader. Kernel, initrd and command line are the image's own where none
-// is declared.
+// readKernel is how the machine boots without a boot loader. Kernel, initrd and command line are the image's own, or those of
+// the machine that it is a copy of, where none is declared.
 func readKernel(os *libvirtxml.DomainOS, was schema.Domain, b *schema.Domain) {
 	key := imageKey(os.Kernel)
-	if was.Boot.Kernel != "" || os.Kernel != "" && (was.Image == nil || key == "") {
+	if was.Boot.Kernel != "" || os.Kernel != "" && was.Clone == nil && (was.Image == nil || key == "") {
 		b.Boot.Kernel, b.Boot.Initrd = os.Kernel, os.Initrd
 	}
 	if was.Boot.Cmdline != "" || b.Boot.Kernel != "" {
@@ -198,7 +198,7 @@ func ReadNIC(card libvirtxml.DomainInterface, was []schema.NIC) schema.NIC {
 		}
 	}
 	if found {
-		n.Name, n.Impair = declared.Name, declared.Impair
+		n.Name = declared.Name
 		if strings.EqualFold(declared.MAC, n.MAC) {
 			n.MAC = declared.MAC
 		}

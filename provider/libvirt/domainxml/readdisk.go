@@ -21,7 +21,7 @@ func readDisks(list []libvirtxml.DomainDisk, meta Meta, was schema.Domain, b *sc
 				continue
 			}
 			b.Disks = append(b.Disks, readDisk(disk, meta, was.Disks))
-		case isNamed(disk, seedName):
+		case isNamed(disk, SeedName):
 		case isNamed(disk, "root") && !declares(was.Disks, "root"):
 			readRoot(disk, meta, was, b)
 		case isNamed(disk, "root"):
