@@ -82,11 +82,11 @@ type NIC struct {
 	PCI     string `json:"pci,omitempty"` // "0000:00:03.0"
 	MTU     int    `json:"mtu,omitempty"`
 	Link    string `json:"link"` // "up" or "down"
-	Impair  Impair `json:"impair,omitzero"`
 }
 
-// Impair makes a link worse, as tc-netem(8) and tc-tbf(8) do. Zero values impair nothing.
+// Impair makes a link worse, as tc-netem(8) does. Zero values impair nothing.
 type Impair struct {
+	Direction string  `json:"direction,omitempty"` // "in": just what arrives, "out": just what is sent; "": both
 	DelayMS   float64 `json:"delay,omitempty"`     // milliseconds
 	JitterMS  float64 `json:"jitter,omitempty"`    // milliseconds
 	Loss      float64 `json:"loss,omitempty"`      // percent

@@ -35,7 +35,7 @@ type GuestInterface struct {
 	DHCP6          bool     `json:"dhcp6,omitempty"`
 	AcceptRA       *bool    `json:"accept_ra,omitempty"`
 	ConnectedRoute bool     `json:"connected_route"` // whether an address brings a route to its own subnet
-	Impair         Impair   `json:"impair,omitzero"` // where the guest's kernel does it; see NIC.Impair
+	Impair         Impair   `json:"impair,omitzero"` // done by the guest's kernel
 	Down           bool     `json:"down,omitempty"`  // never declared: a live interface that somebody has set down
 }
 

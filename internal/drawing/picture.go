@@ -195,13 +195,13 @@ func (d *drawer) port(host string, nic schema.NIC, guest *schema.Guest) Port {
 	for _, i := range guest.Interfaces {
 		if i.Name == nic.Name {
 			p.Notes = addressNotes(i.Addresses, i.DHCP4, i.DHCP6)
+			if i.Impair != (schema.Impair{}) {
+				p.Notes = append(p.Notes, "impaired")
+			}
 		}
 	}
 	if nic.Link == "down" {
 		p.Notes = append(p.Notes, "down")
-	}
-	if nic.Impair != (schema.Impair{}) {
-		p.Notes = append(p.Notes, "impaired")
 	}
 	return p
 }

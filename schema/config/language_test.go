@@ -106,7 +106,7 @@ vm "a" {
 }
 `})
 	res := load(t, dir, Options{})
-	vm := body[schema.Domain](t, res.Lab, "vm.a")
+	vm := body[schema.Guest](t, res.Lab, "vm.a.guest")
 	if len(vm.Interfaces) != 2 || vm.Interfaces[0].Impair != (schema.Impair{}) {
 		t.Fatalf("the interfaces are %+v", vm.Interfaces)
 	}

@@ -129,8 +129,9 @@ func iface() Block {
 			{Name: "ip", Type: String, Computed: true, Doc: "The first of addresses without its prefix length."},
 		},
 		Blocks: []Block{{
-			Kind: "impair", Count: AtMost1, Doc: "Makes the link worse, both ways.",
+			Kind: "impair", Count: AtMost1, Doc: "Makes the link worse. It is done in the machine, whose kernel must have sch_netem, and ifb for what arrives.",
 			Attrs: []Attr{
+				{Name: "direction", Type: String, Enum: []string{"in", "out"}, Doc: "Just what arrives at the machine, or just what it sends; both where it is left out, so that a delay counts twice in a round trip."},
 				{Name: "delay", Type: Duration, Unit: "ms", Doc: "How much later each packet arrives."},
 				{Name: "jitter", Type: Duration, Unit: "ms", Doc: "By how much that varies."},
 				{Name: "loss", Type: Number, Unit: "%", Min: ptr(0), Max: ptr(100), Doc: "Packets that are lost."},
