@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,9 @@ func connect(h schema.Host) (*Carrier, error) {
 	if h.URI == "" {
 		h.URI = DefaultURI
 	}
+	if err := here(h.URI); err != nil {
+		return nil, err
+	}
 	helper, err := GuestHelper()
 	if err != nil {
 		return nil, err
@@ -80,6 +84,24 @@ func connect(h schema.Host) (*Carrier, error) {
 	// Who works over ssh must not be cut off by a bridge: the client's address is the first word (ssh(1)).
 	c.bridges.Peer, _, _ = strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
 	return c, nil
+}
+
+// here refuses the libvirt of another machine: bridges, rules, disks and settings would be made on this one, and the machines
+// would not find them.
+func here(uri string) error {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return &provider.Error{Op: "connect to libvirt at " + uri, Err: errors.New("this is no URI"), Hint: "say " + DefaultURI}
+	}
+	_, transport, remote := strings.Cut(u.Scheme, "+")
+	if u.Host == "" && (!remote || transport == "unix") {
+		return nil
+	}
+	return &provider.Error{
+		Op:   "connect to libvirt at " + uri,
+		Err:  errors.New("it is on another machine, and the bridges, rules and disks of the lab would be made on this one"),
+		Hint: "run labctl on that host, with " + DefaultURI,
+	}
 }
 
 // bindings lists which provider serves which type of resource. It is the only such list.
