@@ -14,9 +14,10 @@ import (
 // AgentChannel is the name of the port that qemu-guest-agent answers on.
 const AgentChannel = "org.qemu.guest_agent.0"
 
+// What a machine is where nothing is declared.
 const (
-	defaultMachine = "q35"
-	defaultArch    = "x86_64"
+	DefaultMachine = "q35"
+	DefaultArch    = "x86_64"
 	// spareRootPorts are PCI Express slots kept free, so that cards and disks can be added to a running q35 machine.
 	spareRootPorts = 4
 )
@@ -126,10 +127,10 @@ func system(s Spec) *libvirtxml.DomainOS {
 	d := s.Want
 	os := &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Type: "hvm", Arch: d.Arch, Machine: d.Machine}}
 	if d.Arch == "" {
-		os.Type.Arch = defaultArch
+		os.Type.Arch = DefaultArch
 	}
 	if d.Machine == "" {
-		os.Type.Machine = defaultMachine
+		os.Type.Machine = DefaultMachine
 	}
 	if d.Firmware == "uefi" {
 		os.Firmware = "efi"

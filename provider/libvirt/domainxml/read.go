@@ -96,7 +96,7 @@ func readSystem(x *libvirtxml.Domain, meta Meta, was schema.Domain, b *schema.Do
 		if !sameMachine(was.Machine, kind.Machine) {
 			b.Machine = kind.Machine
 		}
-		if was.Arch != kind.Arch && (was.Arch != "" || kind.Arch != defaultArch) {
+		if was.Arch != kind.Arch && (was.Arch != "" || kind.Arch != DefaultArch) {
 			b.Arch = kind.Arch
 		}
 	}
@@ -142,7 +142,7 @@ func readKernel(os *libvirtxml.DomainOS, was schema.Domain, b *schema.Domain) {
 // sameMachine reports whether libvirt's canonical machine type is the declared one: q35 becomes pc-q35-7.2 on definition.
 func sameMachine(declared, actual string) bool {
 	if declared == "" {
-		declared = defaultMachine
+		declared = DefaultMachine
 	}
 	switch declared {
 	case "q35":

@@ -50,6 +50,10 @@ func normal(want, have *schema.Domain) *schema.Domain {
 	if w.Virt == "" || w.Virt == "auto" {
 		w.Virt = have.Virt
 	}
+	// A default that is written out, or no longer, is no change: else a machine would be started anew for a word.
+	w.Machine = sameAs(have.Machine, w.Machine, domainxml.DefaultMachine)
+	w.Arch = sameAs(have.Arch, w.Arch, domainxml.DefaultArch)
+	w.Firmware = sameAs(have.Firmware, w.Firmware, "bios")
 	if w.Image != nil && have.Image != nil {
 		ref := *w.Image
 		ref.Addr, ref.Build = have.Image.Addr, have.Image.Build // only the files count
@@ -66,6 +70,14 @@ func normal(want, have *schema.Domain) *schema.Domain {
 		}
 	}
 	return &w
+}
+
+// sameAs is what is declared, in the words of what is there where both mean the same.
+func sameAs(is, should, usual string) string {
+	if (is == "" || is == usual) && (should == "" || should == usual) {
+		return is
+	}
+	return should
 }
 
 // markDetails are differences in what only the mark holds.
