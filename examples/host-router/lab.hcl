@@ -65,11 +65,3 @@ check "the_world_sees_the_host" {
     port = 80
   }
 }
-
-check "the_world_cannot_begin" {
-  tcp {
-    from   = vm.world
-    to     = { address = "192.168.111.100", port = 22 }
-    expect = "filtered"
-  }
-}

@@ -78,6 +78,9 @@ const numbers = "%12s %12s"
 
 func (s Style) chain(w io.Writer, t nft.Table, o nft.Object, counts map[string]nft.Count, rose map[string]uint64) {
 	about := strings.TrimSuffix(strings.Join(o.Props, " "), ";")
+	if about == "" {
+		about = "reached by a jump"
+	}
 	fmt.Fprintf(w, "  chain %s  %s\n", s.paint(cyan, o.Name), s.paint(dim, strings.ReplaceAll(about, "; ", ", ")))
 	if len(o.Rules) > 0 {
 		fmt.Fprintf(w, "%s\n", s.paint(dim, fmt.Sprintf(numbers, "packets", "bytes")))

@@ -114,6 +114,9 @@ func (r *runner) connect(ctx context.Context, c *schema.PortCheck) attempt {
 		"open": "the connection was accepted", "closed": "the connection was refused", "filtered": "no answer came",
 	}
 	detail := meaning[answer.State]
+	if answer.Note != "" {
+		detail = "the sender's own kernel says: " + answer.Note
+	}
 	if heard.Arrived {
 		detail += " by labctl's own listener there, as from " + heard.From
 	}
