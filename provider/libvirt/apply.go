@@ -13,6 +13,7 @@ import (
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
+	"github.com/labctl/labctl/provider/libvirt/source"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -59,7 +60,7 @@ type job struct {
 	have *provider.Object // as it is now; nil where there is no domain yet
 	spec domainxml.Spec
 	xml  *libvirtxml.Domain
-	from []cloneSource // disks to copy, for a clone that is not made yet
+	from []source.Disk // disks to copy, for a clone that is not made yet
 }
 
 // now is what is known of the domain; have must not be nil.
@@ -103,7 +104,7 @@ func (j *job) look(ctx context.Context) error {
 
 // prepare builds the definition.
 func (j *job) prepare(ctx context.Context) error {
-	img, err := j.image(ctx, j.body.Image)
+	img, err := source.Image(ctx, j.host, j.Provider.root, j.body.Image)
 	if err != nil {
 		return err
 	}

@@ -7,17 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"libvirt.org/go/libvirtxml"
-
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
+	"github.com/labctl/labctl/provider/libvirt/source"
 )
-
-// cloneSource is one disk of the domain that is cloned.
-type cloneSource struct{ path, format string }
 
 // clonePath is where the copy of the n-th disk is.
 func clonePath(folder string, n int) string {
@@ -31,7 +27,7 @@ func clonePath(folder string, n int) string {
 func (j *job) cloneOf(ctx context.Context) error {
 	if j.have != nil && !j.have.Mark.Incomplete {
 		j.spec.Seeded = j.spec.Seeded && domainxml.HasDisk(j.now().Defined, domainxml.SeedName)
-		j.spec.Image = kernelOf(j.now().Defined)
+		j.spec.Image = source.Kernel(j.now().Defined)
 		for _, disk := range j.now().Defined.Devices.Disks {
 			name := ""
 			if disk.Alias != nil {
@@ -47,70 +43,31 @@ func (j *job) cloneOf(ctx context.Context) error {
 	refuse := func(text string) error {
 		return &provider.Error{Op: "clone " + clone.From, Path: "clone", Err: errors.New(text)}
 	}
-	source, err := j.reader().One(ctx, daemon.ByName(clone.From))
+	origin, err := j.reader().One(ctx, daemon.ByName(clone.From))
 	if err != nil {
 		return err
 	}
-	if source == nil {
+	if origin == nil {
 		return refuse("there is no domain of that name")
 	}
-	from := source.Aux.(*machine.Machine)
+	from := origin.Aux.(*machine.Machine)
 	if from.Active {
 		return &provider.Error{
 			Op: "clone " + clone.From, Path: "clone", Err: errors.New("it runs, and its disks change while they would be copied"),
 			Hint: "shut it down first",
 		}
 	}
-	if usesUEFI(from.Defined) && j.body.Firmware != "uefi" {
+	if source.UEFI(from.Defined) && j.body.Firmware != "uefi" {
 		return refuse(`it boots with UEFI: say firmware = "uefi"`)
 	}
-	j.spec.Image = kernelOf(from.Defined)
-	if j.from, err = cloneSources(from.Defined.Devices.Disks); err != nil {
+	j.spec.Image = source.Kernel(from.Defined)
+	if j.from, err = source.Disks(from.Defined.Devices.Disks); err != nil {
 		return refuse(err.Error())
 	}
 	for i := range j.from {
 		j.spec.Cloned = append(j.spec.Cloned, clonePath(j.spec.Folder, i))
 	}
 	return nil
-}
-
-func usesUEFI(x *libvirtxml.Domain) bool {
-	return x.OS != nil && (x.OS.Firmware == "efi" || x.OS.Loader != nil && x.OS.Loader.Type == "pflash")
-}
-
-// kernelOf is what a domain boots without its disk's help, which a copy needs too.
-func kernelOf(x *libvirtxml.Domain) domainxml.Image {
-	if x.OS == nil {
-		return domainxml.Image{}
-	}
-	return domainxml.Image{Kernel: x.OS.Kernel, Initrd: x.OS.Initrd, Cmdline: x.OS.Cmdline}
-}
-
-// cloneSources are the disks that a domain writes to.
-func cloneSources(disks []libvirtxml.DomainDisk) ([]cloneSource, error) {
-	var out []cloneSource
-	for _, disk := range disks {
-		if disk.Device != "disk" && disk.Device != "" || disk.ReadOnly != nil || disk.Source == nil {
-			continue
-		}
-		from := cloneSource{format: "raw"}
-		switch {
-		case disk.Source.File != nil:
-			from.path = disk.Source.File.File
-		case disk.Source.Block != nil:
-			from.path = disk.Source.Block.Dev
-		default:
-			return nil, errors.New("one of its disks is neither a file nor a block device")
-		}
-		if disk.Driver != nil && disk.Driver.Type != "" {
-			from.format = disk.Driver.Type
-		}
-		out = append(out, from)
-	}
-	if len(out) == 0 {
-		return nil, errors.New("it has no disk")
-	}
-	return out, nil
 }
 
 // convertDisk copies a disk to another name and moves it into place whole. Arguments: format, source, path.
@@ -127,9 +84,9 @@ func (j *job) copyClone(ctx context.Context) error {
 		}
 		var err error
 		if j.body.Clone.Linked {
-			err = j.makeDisk(ctx, path, []string{"-f", "qcow2", "-F", from.format, "-b", from.path})
+			err = j.makeDisk(ctx, path, []string{"-f", "qcow2", "-F", from.Format, "-b", from.Path})
 		} else {
-			_, err = j.host.Run(ctx, host.Cmd("sh", "-c", convertDisk, "sh", from.format, from.path, path))
+			_, err = j.host.Run(ctx, host.Cmd("sh", "-c", convertDisk, "sh", from.Format, from.Path, path))
 		}
 		if err != nil {
 			return daemon.Failed("clone "+j.body.Clone.From, err)

@@ -92,7 +92,9 @@ func (w *world) devices() []attribute {
 		}, func(d *schema.Domain) {
 			d.Filesystems = []schema.Filesystem{{Source: w.p.root, Target: "two", Driver: "9p", ReadOnly: true}}
 		}, restart, restart, restart},
-		{"serial", func(d *schema.Domain) { d.Serials = []schema.CharDevice{{Type: "pty"}, {Type: "tcp", Path: "127.0.0.1:4556"}} },
+		{"serial", func(d *schema.Domain) {
+			d.Serials = []schema.CharDevice{{Type: "pty"}, {Type: "tcp", Path: "127.0.0.1:4556"}}
+		},
 			func(d *schema.Domain) {
 				d.Serials = []schema.CharDevice{{Type: "pty"}, {Type: "tcp", Path: "127.0.0.1:4557"}}
 			}, restart, restart, restart},
