@@ -10,6 +10,7 @@ import (
 	"github.com/labctl/labctl/internal/nft"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/nat"
 )
 
 // Plan implements provider.Provider. Every change inside a guest is live.
@@ -57,10 +58,26 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 	case read.marked != mark:
 		change.Action, change.Why = provider.Update, "its mark is not the one of this declaration"
 	}
-	if note := firstBoot(read.first, body); note != "" {
-		change.Why = strings.TrimPrefix(change.Why+"; "+note, "; ")
+	for _, note := range []string{staleFlows(live.NAT, body.NAT), firstBoot(read.first, body)} {
+		if note != "" {
+			change.Why = strings.TrimPrefix(change.Why+"; "+note, "; ")
+		}
 	}
 	return change, nil
+}
+
+// staleFlows says which tracked connections a change of NAT ends, "" where it ends none.
+func staleFlows(have, want *schema.NAT) string {
+	var reasons []string
+	for _, s := range nat.Stale(have, want) {
+		if !slices.Contains(reasons, s.Reason) {
+			reasons = append(reasons, s.Reason)
+		}
+	}
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "tracked connections that this makes stale are removed: " + strings.Join(reasons, ", ")
 }
 
 // details lists the differences attribute by attribute, and rule by rule for the ruleset.
