@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/inspect"
 	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/nft"
@@ -34,19 +35,19 @@ func (l *looking) register(cmd *cobra.Command) {
 func newRules(o *options) *cobra.Command {
 	l := &looking{}
 	cmd := &cobra.Command{
-		Use:   "rules VM",
+		Use:   "rules [VM]",
 		Short: "Show a machine's rules and what they have counted",
 		Long: `Shows the nftables rules that work in a machine just now, those that labctl made of its nat block among them: what
 each rule with a counter has counted, and what packets have brought into sets and maps. With -watch it looks every second
-and marks the rules whose counters rise.`,
+and marks the rules whose counters rise. Without VM it shows this host's rules.`,
 		Example: `  labctl rules nat.a -watch`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 
 		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var before []nft.Count
-			return l.run(cmd, o, args[0], func(ctx context.Context, in look) error {
-				now, err := nft.ListLive(ctx, in.carrier.Guest(in.domain))
+			return l.run(cmd, o, args, func(ctx context.Context, in look) error {
+				now, err := nft.ListLive(ctx, in.host)
 				if err != nil {
 					return err
 				}
@@ -67,21 +68,22 @@ func newFlows(o *options) *cobra.Command {
 	l := &looking{}
 	var protocol string
 	cmd := &cobra.Command{
-		Use:   "flows VM",
+		Use:   "flows [VM]",
 		Short: "Show the connections that a machine tracks",
 		Long: `Shows the connection tracking table of a machine: who began each connection, with whom, whether an answer has come,
-how long the entry lives if nothing more comes, and as whom a router's NAT sends it on. It takes no tools in the machine.`,
+how long the entry lives if nothing more comes, and as whom a router's NAT sends it on. It takes no tools in the machine.
+Without VM it shows what this host tracks.`,
 		Example: `  labctl flows nat.a -watch -protocol udp`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 
 		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return l.run(cmd, o, args[0], func(ctx context.Context, in look) error {
-				answer, err := in.carrier.Ask(ctx, in.domain, inside.Request{Flows: true})
+			return l.run(cmd, o, args, func(ctx context.Context, in look) error {
+				all, err := in.flows(ctx)
 				if err != nil {
 					return err
 				}
-				flows := slices.DeleteFunc(answer.Flows, func(e natflow.Entry) bool { return protocol != "" && e.Protocol != protocol })
+				flows := slices.DeleteFunc(all, func(e natflow.Entry) bool { return protocol != "" && e.Protocol != protocol })
 				if l.json {
 					return json.NewEncoder(in.out).Encode(flows)
 				}
@@ -96,14 +98,30 @@ how long the entry lives if nothing more comes, and as whom a router's NAT sends
 
 // look is one look into a machine.
 type look struct {
-	carrier *session.Carrier
-	domain  string
-	out     io.Writer
-	style   inspect.Style
+	host  host.Host
+	flows func(context.Context) ([]natflow.Entry, error)
+	out   io.Writer
+	style inspect.Style
+}
+
+// open finds what is looked into: a machine, or this host.
+func (l *looking) open(ctx context.Context, s *session.Session, args []string) (called string, in look, err error) {
+	if len(args) == 0 {
+		return "this host", look{host: host.Local{}, flows: func(context.Context) ([]natflow.Entry, error) { return natflow.Entries() }}, nil
+	}
+	m, carrier, err := s.Machine(ctx, args[0])
+	if err != nil {
+		return "", look{}, err
+	}
+	ask := func(ctx context.Context) ([]natflow.Entry, error) {
+		answer, err := carrier.Ask(ctx, m.Domain, inside.Request{Flows: true})
+		return answer.Flows, err
+	}
+	return m.Addr.String(), look{host: carrier.Guest(m.Domain), flows: ask}, nil
 }
 
 // run looks once, or over and over: on a terminal each look takes the place of the one before.
-func (l *looking) run(cmd *cobra.Command, o *options, name string, do func(context.Context, look) error) error {
+func (l *looking) run(cmd *cobra.Command, o *options, args []string, do func(context.Context, look) error) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	s, err := openHosts(cmd, o, ".")
@@ -111,17 +129,17 @@ func (l *looking) run(cmd *cobra.Command, o *options, name string, do func(conte
 		return err
 	}
 	defer s.Close()
-	m, carrier, err := s.Machine(ctx, name)
+	called, in, err := l.open(ctx, s, args)
 	if err != nil {
 		return err
 	}
 	page := &session.Page{Out: s.Stdout, Terminal: session.IsTerminal(s.Stdout) && !l.json, Rows: session.Height(s.Stdout)}
-	style := inspect.Style{Color: s.Options.Color(s.Stdout)}
+	in.out, in.style = page, inspect.Style{Color: s.Options.Color(s.Stdout)}
 	for {
 		if l.watch && !l.json {
-			fmt.Fprintf(page, "%s, %s, every %v; Ctrl-C ends\n\n", m.Addr, time.Now().Format(time.TimeOnly), l.every)
+			fmt.Fprintf(page, "%s, %s, every %v; Ctrl-C ends\n\n", called, time.Now().Format(time.TimeOnly), l.every)
 		}
-		if err := do(ctx, look{carrier, m.Domain, page, style}); err != nil {
+		if err := do(ctx, in); err != nil {
 			if ctx.Err() != nil {
 				return nil // the user has seen enough
 			}

@@ -131,7 +131,7 @@ func (a *Assembler) masquerade(host string) (*schema.Ruleset, hcl.Diagnostics) {
 			if prefix.Addr().Is6() {
 				family = "ip6"
 			}
-			rules = append(rules, fmt.Sprintf("%s saddr %s %s daddr != { %s } masquerade", family, prefix, family, list(all, prefix.Addr().Is6())))
+			rules = append(rules, fmt.Sprintf("%s saddr %s %s daddr != { %s } counter masquerade", family, prefix, family, list(all, prefix.Addr().Is6())))
 			lines = append(lines, ruleset.Pos(b.node.At("masquerade")))
 		}
 		if !found {

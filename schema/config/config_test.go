@@ -130,7 +130,7 @@ func TestFirstVMExample(t *testing.T) {
 	res := load(t, "../../examples/first-vm", Options{})
 	set := body[schema.Ruleset](t, res.Lab, "host.nftables")
 	if !strings.Contains(set.Text, "table inet labctl_first_vm {") ||
-		!strings.Contains(set.Text, "ip saddr 192.168.111.0/24 ip daddr != { 192.168.111.0/24 } masquerade") {
+		!strings.Contains(set.Text, "ip saddr 192.168.111.0/24 ip daddr != { 192.168.111.0/24 } counter masquerade") {
 		t.Errorf("the host's rules are\n%s", set.Text)
 	}
 	if line := set.Lines[3]; line.Line == 0 || res.Pos(schema.Addr{Kind: "bridge", Name: "br0"}, "masquerade") != line {
