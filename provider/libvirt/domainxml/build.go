@@ -223,6 +223,7 @@ func Alias(name string) string {
 func DiskAlias(name string) string { return Alias("disk-" + name) }
 
 const (
+	// SeedName is the name of the seed disc among a machine's devices.
 	SeedName  = "labctl-seed"
 	cdromName = "labctl-cdrom"
 )
