@@ -53,7 +53,7 @@ test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-n
 
 .PHONY: test-e2e
 test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
-	$(GOTEST) $(TAGS),sandbox -v -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
+	$(GOTEST) $(TAGS),sandbox -v -timeout 40m -exec '$(SANDBOX)' ./cmd/labctl/...
 
 .PHONY: test-debian
 test-debian: ## Build and boot a whole Debian; takes minutes, and Debian's archive

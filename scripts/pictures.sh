@@ -28,4 +28,4 @@ picture() {
 picture apply first-vm 60 'labctl apply -auto-approve' 'labctl test' 'labctl plan'
 (cd examples/first-vm && labctl destroy -auto-approve >/dev/null)
 (cd examples/holepunch && labctl apply -auto-approve >/dev/null)
-picture change holepunch 90 'labctl test' 'labctl apply -auto-approve -var nat_b=symmetric' 'labctl test -var nat_b=symmetric'
+picture change holepunch 96 'labctl apply -auto-approve -var nat_b=symmetric' 'labctl test -var nat_b=symmetric'

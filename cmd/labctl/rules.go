@@ -85,7 +85,7 @@ Without VM it shows what this host tracks.`,
 				}
 				flows := slices.DeleteFunc(all, func(e natflow.Entry) bool { return protocol != "" && e.Protocol != protocol })
 				if l.json {
-					return json.NewEncoder(in.out).Encode(flows)
+					return json.NewEncoder(in.out).Encode(append([]natflow.Entry{}, flows...)) // a list, also of none
 				}
 				return in.style.Flows(in.out, flows)
 			})
