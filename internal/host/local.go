@@ -43,7 +43,15 @@ func (Local) WriteFile(_ context.Context, path string, data []byte, mode fs.File
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask()); err != nil {
+	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(mode), renameio.WithExistingPermissions(), renameio.IgnoreUmask())
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup() //nolint:errcheck // there is nothing to clean up after a success
+	if err := writeSparse(pending.File, data); err != nil {
+		return err
+	}
+	if err := pending.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
 	// The new name is in the folder, which has to be on the disk too before a power cut cannot bring the old file back.

@@ -74,7 +74,11 @@ func (d Disc) Build() ([]byte, error) {
 		return nil, err
 	}
 	// The disc may hold secrets: both folders are the caller's alone.
-	work, err := os.MkdirTemp("", "labctl-seed-")
+	// In memory, where there is such a place: what is secret then touches no disk, and a thousand discs take seconds less.
+	work, err := os.MkdirTemp("/dev/shm", "labctl-seed-")
+	if err != nil {
+		work, err = os.MkdirTemp("", "labctl-seed-")
+	}
 	if err != nil {
 		return nil, err
 	}

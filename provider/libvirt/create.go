@@ -10,17 +10,25 @@ import (
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 )
 
-// create defines the domain first, marked as incomplete where more has to be done, so that whatever comes after is never
-// without its mark; then it makes the files and starts the machine.
+// create makes a machine that is to start in the order in which nothing is ever without a mark: the definition first,
+// marked as incomplete, then its files, then the start. One that stays off is whole as soon as it is defined: its files
+// come first, in a folder with a mark of its own, and the definition is written once.
 func (j *job) create(ctx context.Context) error {
-	more := j.spec.Folder != "" || j.body.Running || j.body.Autostart
-	if more {
-		j.spec.Mark.Incomplete = true
-		if err := j.rebuild(); err != nil {
+	if !j.body.Running && !j.body.Autostart {
+		if err := j.files(ctx, nil); err != nil {
 			return err
 		}
+		err := j.define(ctx)
+		if err != nil {
+			j.dropFiles(ctx)
+		}
+		return err
 	}
-	if err := j.define(ctx); err != nil || !more {
+	j.spec.Mark.Incomplete = true
+	if err := j.rebuild(); err != nil {
+		return err
+	}
+	if err := j.define(ctx); err != nil {
 		return err
 	}
 	if err := j.files(ctx, nil); err != nil {
@@ -35,6 +43,17 @@ func (j *job) create(ctx context.Context) error {
 		}
 	}
 	return j.mark(false)
+}
+
+// dropFiles removes the files of a machine that libvirt has refused. Where it cannot be told that it was refused they stay:
+// they are marked, and the next plan finds them.
+func (j *job) dropFiles(ctx context.Context) {
+	if j.spec.Folder == "" {
+		return
+	}
+	if have, err := j.reader().One(ctx, daemon.ByUUID(j.uuid)); err == nil && have == nil {
+		_ = j.folders().Remove(ctx, j.lab, j.spec.Folder) // the refusal is the error to tell of
+	}
 }
 
 func (j *job) autostart(ctx context.Context) error {

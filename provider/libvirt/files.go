@@ -52,7 +52,13 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 			}
 		}
 		path := domainxml.DiskPath(j.spec.Folder, disk)
-		if err := j.makeDisk(ctx, path, []string{"-f", domainxml.Format(disk)}, strconv.FormatUint(disk.Size, 10)); err != nil {
+		var err error
+		if format := domainxml.Format(disk); format == "qcow2" {
+			err = j.newDisk(ctx, path, blank{size: disk.Size})
+		} else {
+			err = j.makeDisk(ctx, path, []string{"-f", format}, strconv.FormatUint(disk.Size, 10))
+		}
+		if err != nil {
 			return daemon.Failed("make disk "+disk.Name, err)
 		}
 	}
@@ -88,9 +94,8 @@ func (j *job) root(ctx context.Context) error {
 		return j.copyClone(ctx)
 	}
 	size := domainxml.RootDisk(j.body).Size
-	var after []string
 	if size != 0 {
-		least, err := j.virtualSize(ctx, j.spec.Image.Disk)
+		least, err := j.imageSize(ctx, j.spec.Image.Disk)
 		if err != nil {
 			return err
 		}
@@ -100,10 +105,8 @@ func (j *job) root(ctx context.Context) error {
 				Err: fmt.Errorf("%d bytes are less than the image's own %d", size, least),
 			}
 		}
-		after = append(after, strconv.FormatUint(size, 10))
 	}
-	err := j.makeDisk(ctx, domainxml.RootPath(j.spec.Folder), []string{"-f", "qcow2", "-F", "qcow2", "-b", j.spec.Image.Disk}, after...)
-	return daemon.Failed("make disk root", err)
+	return daemon.Failed("make disk root", j.newDisk(ctx, domainxml.RootPath(j.spec.Folder), blank{over: j.spec.Image.Disk, size: size}))
 }
 
 // virtualSize is the size of a disk as a guest sees it, in bytes.

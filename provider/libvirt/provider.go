@@ -22,6 +22,7 @@ type Provider struct {
 	host host.Host
 	root string
 	taps tap.Links
+	made blanks
 	kvm  func(context.Context) (kvm.Verdict, error)
 }
 

@@ -33,11 +33,12 @@ func (f Folders) Of(lab, machine, uuid string) string {
 // Make makes a folder and marks it. With fresh, what is in it is removed: it is left from a machine that somebody undefined,
 // and its disks may stand on another image.
 func (f Folders) Make(ctx context.Context, path string, mark provider.Mark, fresh bool) error {
-	script := `mkdir -p -- "$1" && printf '%s\n' "$2" >"$1/` + markName + `"`
 	if fresh {
-		script = `rm -rf --one-file-system -- "$1" && ` + script
+		if err := host.RemoveTree(ctx, f.Host, path); err != nil {
+			return fmt.Errorf("empty folder %s: %w", path, err)
+		}
 	}
-	if _, err := f.Host.Run(ctx, host.Cmd("sh", "-c", script, "sh", path, mark.String())); err != nil {
+	if err := f.Host.WriteFile(ctx, filepath.Join(path, markName), []byte(mark.String()+"\n"), 0o644); err != nil {
 		return fmt.Errorf("make folder %s: %w", path, err)
 	}
 	return nil
@@ -49,11 +50,11 @@ func (f Folders) Remove(ctx context.Context, lab, path string) error {
 	if err := f.within(lab, path); err != nil {
 		return err
 	}
-	base := f.lab(lab)
-	// Machines are removed side by side: whether the lab's folder is empty is for rmdir to find out.
-	const script = `rm -rf --one-file-system -- "$1" && { rmdir -- "$2" 2>/dev/null || true; }`
-	_, err := f.Host.Run(ctx, host.Cmd("sh", "-c", script, "sh", path, base))
-	return err
+	if err := host.RemoveTree(ctx, f.Host, path); err != nil {
+		return err
+	}
+	_ = f.Host.Remove(ctx, f.lab(lab)) // machines are removed side by side: with the last one it is empty, and goes
+	return nil
 }
 
 // within refuses a path that is not right under the lab's folder.
