@@ -22,7 +22,8 @@ type Provider interface {
 	// an *Error wrapping ErrForeign.
 	Plan(want *schema.Resource, have *Object) (Change, error)
 
-	// Apply makes c so, writes the mark in the same call and reads back. It is safe to repeat, and to call on a system
+	// Apply makes c so, writes the mark in the same call and reads back, unless nothing can rely on it before the engine
+	// reads everything back at the end. It is safe to repeat, and to call on a system
 	// on which an earlier Apply of c stopped anywhere. It calls Step before each thing it does.
 	Apply(ctx context.Context, lab string, c Change) error
 }

@@ -79,8 +79,8 @@ func (p *Provider) converge(ctx context.Context, lab string, c provider.Change) 
 		return err
 	}
 	if j.have == nil {
-		if err := j.create(ctx); err != nil {
-			return err
+		if err := j.create(ctx); err != nil || j.staysOff() {
+			return err // what was defined is read with everything else at the end: nothing waits for it to be true
 		}
 	} else if err := j.update(ctx); err != nil {
 		return err

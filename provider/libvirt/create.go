@@ -14,7 +14,7 @@ import (
 // marked as incomplete, then its files, then the start. One that stays off is whole as soon as it is defined: its files
 // come first, in a folder with a mark of its own, and the definition is written once.
 func (j *job) create(ctx context.Context) error {
-	if !j.body.Running && !j.body.Autostart {
+	if j.staysOff() {
 		if err := j.files(ctx, nil); err != nil {
 			return err
 		}
@@ -44,6 +44,9 @@ func (j *job) create(ctx context.Context) error {
 	}
 	return j.mark(false)
 }
+
+// staysOff reports whether a machine is made and not started, now or with the host.
+func (j *job) staysOff() bool { return !j.body.Running && !j.body.Autostart }
 
 // dropFiles removes the files of a machine that libvirt has refused. Where it cannot be told that it was refused they stay:
 // they are marked, and the next plan finds them.
