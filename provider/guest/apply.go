@@ -21,7 +21,8 @@ func (p *Provider) Apply(ctx context.Context, lab string, c provider.Change) err
 	if err != nil {
 		return err
 	}
-	running, exists, err := p.agents.Power(ctx, body.Domain)
+	power, err := p.agents.Power(ctx, body.Domain)
+	running, exists := power[body.Domain]
 	switch {
 	case err != nil:
 		return unreachable(c.Want, err)

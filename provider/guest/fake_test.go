@@ -60,9 +60,14 @@ type machine struct {
 // host is a fake host with machines by domain.
 type fakeHost map[string]*machine
 
-func (h fakeHost) Power(_ context.Context, domain string) (running, exists bool, err error) {
-	m := h[domain]
-	return m != nil && !m.off, m != nil, nil
+func (h fakeHost) Power(_ context.Context, domains ...string) (map[string]bool, error) {
+	power := map[string]bool{}
+	for _, domain := range domains {
+		if m := h[domain]; m != nil {
+			power[domain] = !m.off
+		}
+	}
+	return power, nil
 }
 
 func (h fakeHost) WaitAgent(ctx context.Context, domain string) error {

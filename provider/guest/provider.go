@@ -36,8 +36,8 @@ type Agents interface {
 	AgentCommand(ctx context.Context, domain string, request []byte) ([]byte, error)
 	// WaitAgent waits until the agent answers; it fails at once where the domain does not run.
 	WaitAgent(ctx context.Context, domain string) error
-	// Power tells whether a domain is there, and whether it runs.
-	Power(ctx context.Context, domain string) (running, exists bool, err error)
+	// Power tells of each of the domains that is there whether it runs.
+	Power(ctx context.Context, domains ...string) (map[string]bool, error)
 	// ConsoleTail is the last lines that the domain said on its console, "" for none.
 	ConsoleTail(domain string) string
 }
@@ -75,15 +75,25 @@ type aux struct {
 // Read implements provider.Provider. A guest belongs to whom its machine belongs to; whether that is the lab is found out by
 // the provider of machines. Nothing is changed in a guest, but that an outdated helper of the lab's own is renewed.
 func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource) ([]provider.Object, error) {
+	if len(want) == 0 {
+		return nil, nil
+	}
+	power, err := p.agents.Power(ctx, domainsOf(want)...)
 	objects := make([]*provider.Object, len(want))
 	errs := make([]error, len(want))
+	if err != nil {
+		for n := range want {
+			errs[n] = unreachable(&want[n], err)
+		}
+		return nil, errors.Join(errs...)
+	}
 	slots := make(chan struct{}, parallel)
 	var wait sync.WaitGroup
 	for n := range want {
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			objects[n], errs[n] = p.readOne(ctx, lab, &want[n])
+			objects[n], errs[n] = p.readOne(ctx, lab, &want[n], power)
 		})
 	}
 	wait.Wait()
@@ -96,7 +106,17 @@ func (p *Provider) Read(ctx context.Context, lab string, want []schema.Resource)
 	return out, errors.Join(errs...)
 }
 
-func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resource) (*provider.Object, error) {
+func domainsOf(want []schema.Resource) []string {
+	var names []string
+	for _, w := range want {
+		if body, ok := w.Body.(*schema.Guest); ok {
+			names = append(names, body.Domain)
+		}
+	}
+	return names
+}
+
+func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resource, power map[string]bool) (*provider.Object, error) {
 	body, err := bodyOf(want)
 	if err != nil {
 		return nil, err
@@ -105,10 +125,8 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 		Mark: provider.Mark{Lab: lab, Addr: want.Addr, Version: provider.MarkVersion}, Addr: want.Addr,
 		Deps: []schema.Addr{want.Addr.Whole()}, ID: body.Domain,
 	}
-	running, exists, err := p.agents.Power(ctx, body.Domain)
+	running, exists := power[body.Domain]
 	switch {
-	case err != nil:
-		return nil, unreachable(want, err)
 	case !exists:
 		return nil, nil //nolint:nilnil // no object and no error: it is not there
 	case !running:
