@@ -29,7 +29,10 @@ const install = `set -e
 [ -x /usr/local/sbin/labctl-guest ] && exit 0
 mkdir -p /run/labctl-seed
 mount -t iso9660 -o ro /dev/disk/by-label/` + Label + ` /run/labctl-seed
-install -D -m 0755 /run/labctl-seed/` + HelperPath + ` /usr/local/sbin/labctl-guest
+mkdir -p /usr/local/sbin
+gzip -dc /run/labctl-seed/` + HelperPath + ` >/usr/local/sbin/labctl-guest.new
+chmod 0755 /usr/local/sbin/labctl-guest.new
+mv /usr/local/sbin/labctl-guest.new /usr/local/sbin/labctl-guest
 umount /run/labctl-seed
 if command -v systemctl >/dev/null; then
   cat >/etc/systemd/system/labctl-guest.service <<'EOT'

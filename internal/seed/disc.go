@@ -5,6 +5,8 @@
 package seed
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -25,7 +27,7 @@ const sector = 2048
 const (
 	GuestPath  = "labctl/guest.json"   // the schema.Guest
 	ClonePath  = "labctl/clone"        // the instance, where the machine is a copy of another
-	HelperPath = "labctl/labctl-guest" // the helper itself, where the disc carries it
+	HelperPath = "labctl/labctl-guest.gz" // the helper itself, packed, where the disc carries it
 )
 
 // Disc is what a seed disc is made from.
@@ -35,7 +37,18 @@ type Disc struct {
 	InstanceID string
 	Guest      *schema.Guest
 	Clone      bool   // whether the machine starts as a copy of another, whose identity it must not keep
-	Helper     []byte // the static labctl-guest binary; nil where the image has it already
+	Helper     []byte // the static labctl-guest binary as Pack gives it; nil where the image has it already
+}
+
+// Pack packs the helper for discs: each machine has one of its own for life, and a thousand of them add up.
+func Pack(program []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write(program); err != nil {
+		return nil, err
+	}
+	err := w.Close()
+	return out.Bytes(), err
 }
 
 // Files are the files on the disc, by path.
@@ -89,11 +102,7 @@ func (d Disc) Build() ([]byte, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
-		mode := os.FileMode(0o600)
-		if name == HelperPath {
-			mode = 0o755
-		}
-		if err := os.WriteFile(path, data, mode); err != nil {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -101,12 +110,7 @@ func (d Disc) Build() ([]byte, error) {
 	if err := write(image, tree); err != nil {
 		return nil, fmt.Errorf("make the seed disc: %w", err)
 	}
-	data, err := os.ReadFile(image)
-	if err != nil {
-		return nil, err
-	}
-	// The last file's tail is not padded by the library, and a disk is whole sectors.
-	return append(data, make([]byte, -len(data)&(sector-1))...), nil
+	return os.ReadFile(image)
 }
 
 func write(image, tree string) error {
@@ -120,5 +124,14 @@ func write(image, tree string) error {
 		return err
 	}
 	// ECMA-119 7.4 fills the field with spaces; the library would leave zero bytes, which not every reader takes.
-	return disc.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: fmt.Sprintf("%-32s", Label)})
+	err = disc.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: fmt.Sprintf("%-32s", Label)})
+	if err != nil {
+		return err
+	}
+	// The last file's tail is not padded by the library, and a disk is whole sectors.
+	info, err := out.Stat()
+	if err != nil {
+		return err
+	}
+	return out.Truncate((info.Size() + sector - 1) / sector * sector)
 }

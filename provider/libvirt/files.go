@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/labctl/labctl/internal/host"
@@ -134,11 +133,10 @@ func (j *job) seed(ctx context.Context) error {
 	}
 	disc := seed.Disc{InstanceID: j.uuid, Guest: j.body.Seed, Clone: j.body.Clone != nil}
 	if j.Helper != "" && (j.body.Image == nil || j.body.Image.Build != "micro") {
-		helper, err := os.ReadFile(j.Helper)
-		if err != nil {
+		var err error
+		if disc.Helper, err = j.packed(); err != nil {
 			return &provider.Error{Op: "make the seed disc", Err: err, Hint: "labctl-guest is installed beside labctl"}
 		}
-		disc.Helper = helper
 	}
 	image, err := disc.Build()
 	if err != nil {

@@ -2,11 +2,13 @@ package libvirt
 
 import (
 	"context"
+	"os"
 	"strings"
 	"sync"
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/internal/kvm"
+	"github.com/labctl/labctl/internal/seed"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/folder"
 	"github.com/labctl/labctl/provider/libvirt/tap"
@@ -23,13 +25,22 @@ type Provider struct {
 	root string
 	taps tap.Links
 	made blanks
-	kvm  func(context.Context) (kvm.Verdict, error)
+	// packed is the helper as seed discs carry it.
+	packed func() ([]byte, error)
+	kvm    func(context.Context) (kvm.Verdict, error)
 }
 
 // New is a provider over a connection. h is the machine that the daemon runs on; root is labctl's folder there, for
 // images (images/KEY) and for the labs' own files (labs/LAB).
 func New(conn *daemon.Conn, h host.Host, root string) *Provider {
 	p := &Provider{conn: conn, host: h, root: root, taps: tap.On(h)}
+	p.packed = sync.OnceValues(func() ([]byte, error) {
+		program, err := os.ReadFile(p.Helper)
+		if err != nil {
+			return nil, err
+		}
+		return seed.Pack(program)
+	})
 	var mu sync.Mutex
 	var known *kvm.Verdict
 	p.kvm = func(ctx context.Context) (kvm.Verdict, error) {
