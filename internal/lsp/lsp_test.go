@@ -49,7 +49,8 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 	}
 	ours, theirs := net.Pipe()
 	go func() { e.ended <- lsp.New("1.0.0", nil).Serve(context.Background(), theirs) }()
-	_, _, e.server = protocol.NewClient(t.Context(), e, jsonrpc2.NewStream(ours), zap.NewNop())
+	// The test's own context ends before its clean-up, in which the editor still says goodbye.
+	_, _, e.server = protocol.NewClient(context.Background(), e, jsonrpc2.NewStream(ours), zap.NewNop())
 	init, err := e.server.Initialize(t.Context(), &protocol.InitializeParams{Capabilities: protocol.ClientCapabilities{
 		TextDocument: &protocol.TextDocumentClientCapabilities{Completion: &protocol.CompletionTextDocumentClientCapabilities{
 			CompletionItem: &protocol.CompletionTextDocumentClientCapabilitiesItem{SnippetSupport: true},
@@ -64,7 +65,7 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 
 // leave says goodbye, and demands that the server ends without complaint.
 func (e *editor) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := e.server.Shutdown(ctx); err != nil {
 		e.t.Error(err)
