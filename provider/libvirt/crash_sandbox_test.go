@@ -32,6 +32,7 @@ func TestStoppedAnywhere(t *testing.T) {
 		from, to *schema.Resource
 	}{
 		{"create", nil, &base},
+		{"create one that stays off", nil, new(changed(func(d *schema.Domain) { d.Running = false }))},
 		{"live", &base, new(changed(func(d *schema.Domain) {
 			d.Description, d.Autostart, d.Interfaces[0].Bridge = "x", true, "tbr1"
 			d.Disks = []schema.Disk{{Name: "data", Size: 2 << 20}, {Name: "more", Size: 1 << 20}}
