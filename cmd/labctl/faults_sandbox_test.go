@@ -41,7 +41,7 @@ func TestFaultsOfTheHost(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(stub, "nft"), []byte(refusing), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	full := "mkdir -p /var/lib/labctl/labs && mount -t tmpfs -o size=64k tmpfs /var/lib/labctl/labs"
+	full := "mkdir -p /var/lib/labctl/labs && mount -t tmpfs -o size=16k tmpfs /var/lib/labctl/labs"
 	agent := `virsh -q -c qemu:///system qemu-agent-command crash-a '{"execute":"guest-exec","arguments":{"path":"/bin/sh","arg":["-c","kill -9 $(pidof qemu-ga)"]}}'`
 	for _, f := range []struct {
 		name    string
