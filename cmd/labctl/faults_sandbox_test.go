@@ -55,7 +55,7 @@ func TestFaultsOfTheHost(t *testing.T) {
 	}{
 		{name: "libvirtd dies", stage: "define", do: killLibvirtd, mend: startLibvirtd, says: "vm.a"},
 		{name: "libvirtd dies and comes back", stage: "define", do: killLibvirtd + "; " + startLibvirtd},
-		{name: "disk full", before: full, mend: "umount /var/lib/labctl/labs", says: "No space left on device"},
+		{name: "disk full", before: full, mend: "umount /var/lib/labctl/labs", says: "no space left on device"},
 		{name: "nft refuses", stage: "load rules", do: "touch " + refuse, mend: "rm " + refuse, env: []string{"PATH=" + stub + ":" + os.Getenv("PATH")}, says: "Operation not permitted"},
 		{name: "interrupted once", stage: "define", do: "kill -INT $PPID; sleep 0.2", says: "Apply stopped."},
 		{name: "interrupted twice", stage: "define", do: "kill -INT $PPID; sleep 0.2; kill -INT $PPID; sleep 0.2", says: "context canceled"},

@@ -25,8 +25,8 @@ const sector = 2048
 
 // Paths on the disc of what the helper reads.
 const (
-	GuestPath  = "labctl/guest.json"   // the schema.Guest
-	ClonePath  = "labctl/clone"        // the instance, where the machine is a copy of another
+	GuestPath  = "labctl/guest.json"      // the schema.Guest
+	ClonePath  = "labctl/clone"           // the instance, where the machine is a copy of another
 	HelperPath = "labctl/labctl-guest.gz" // the helper itself, packed, where the disc carries it
 )
 
