@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/labctl/labctl/internal/seed"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
+	"github.com/labctl/labctl/provider/libvirt/disk"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
 	"github.com/labctl/labctl/schema"
@@ -40,25 +40,25 @@ func (j *job) files(ctx context.Context, made map[string]bool) error {
 	if err := j.root(ctx); err != nil {
 		return err
 	}
-	for _, disk := range j.body.Disks {
-		if disk.Source != "" || j.isRoot(disk) || made[disk.Name] {
+	for _, d := range j.body.Disks {
+		if d.Source != "" || j.isRoot(d) || made[d.Name] {
 			continue
 		}
-		if disk.Size == 0 {
+		if d.Size == 0 {
 			return &provider.Error{
-				Op: "make disk " + disk.Name, Path: "disk." + disk.Name + ".size",
+				Op: "make disk " + d.Name, Path: "disk." + d.Name + ".size",
 				Err: errors.New("a disk that labctl makes needs a size"),
 			}
 		}
-		path := domainxml.DiskPath(j.spec.Folder, disk)
+		path := domainxml.DiskPath(j.spec.Folder, d)
 		var err error
-		if format := domainxml.Format(disk); format == "qcow2" {
-			err = j.newDisk(ctx, path, blank{size: disk.Size})
+		if format := domainxml.Format(d); format == "qcow2" {
+			err = j.newDisk(ctx, path, disk.Blank{Size: d.Size})
 		} else {
-			err = j.makeDisk(ctx, path, []string{"-f", format}, strconv.FormatUint(disk.Size, 10))
+			err = j.makeDisk(ctx, path, []string{"-f", format}, strconv.FormatUint(d.Size, 10))
 		}
 		if err != nil {
-			return daemon.Failed("make disk "+disk.Name, err)
+			return daemon.Failed("make disk "+d.Name, err)
 		}
 	}
 	return j.seed(ctx)
@@ -94,7 +94,7 @@ func (j *job) root(ctx context.Context) error {
 	}
 	size := domainxml.RootDisk(j.body).Size
 	if size != 0 {
-		least, err := j.imageSize(ctx, j.spec.Image.Disk)
+		least, err := j.disks.BaseSize(ctx, j.spec.Image.Disk)
 		if err != nil {
 			return err
 		}
@@ -105,22 +105,26 @@ func (j *job) root(ctx context.Context) error {
 			}
 		}
 	}
-	return daemon.Failed("make disk root", j.newDisk(ctx, domainxml.RootPath(j.spec.Folder), blank{over: j.spec.Image.Disk, size: size}))
+	return daemon.Failed("make disk root", j.newDisk(ctx, domainxml.RootPath(j.spec.Folder), disk.Blank{Over: j.spec.Image.Disk, Size: size}))
 }
 
-// virtualSize is the size of a disk as a guest sees it, in bytes.
-func (p *Provider) virtualSize(ctx context.Context, path string) (uint64, error) {
-	out, err := p.host.Run(ctx, host.Cmd("qemu-img", "info", "-U", "--output=json", path))
+// newDisk makes a qcow2 disk that holds nothing yet; one that is there is left as it is.
+func (j *job) newDisk(ctx context.Context, path string, b disk.Blank) error {
+	if j.have != nil { // an earlier apply may have made it, and the guest written to it
+		before, after := []string{"-f", "qcow2"}, []string(nil)
+		if b.Over != "" {
+			before = append(before, "-F", "qcow2", "-b", b.Over)
+		}
+		if b.Size != 0 {
+			after = append(after, strconv.FormatUint(b.Size, 10))
+		}
+		return j.makeDisk(ctx, path, before, after...)
+	}
+	data, err := j.disks.Blank(ctx, b)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var info struct {
-		Size uint64 `json:"virtual-size"`
-	}
-	if err := json.Unmarshal(out.Stdout, &info); err != nil {
-		return 0, fmt.Errorf("qemu-img info %s: %w", path, err)
-	}
-	return info.Size, nil
+	return daemon.Failed("write "+path, j.host.WriteFile(ctx, path, data, 0o644))
 }
 
 // seed writes the seed disc, once in a machine's life.
@@ -151,7 +155,7 @@ func (j *job) grow(ctx context.Context, disk schema.Disk, path string, resize fu
 	if disk.Size == 0 || disk.Source != "" {
 		return nil
 	}
-	size, err := j.virtualSize(ctx, path)
+	size, err := j.disks.Size(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/labctl/labctl/internal/kvm"
 	"github.com/labctl/labctl/internal/seed"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
+	"github.com/labctl/labctl/provider/libvirt/disk"
 	"github.com/labctl/labctl/provider/libvirt/folder"
 	"github.com/labctl/labctl/provider/libvirt/tap"
 )
@@ -20,11 +21,11 @@ type Provider struct {
 	// image does not have it; "" puts none.
 	Helper string
 
-	conn *daemon.Conn
-	host host.Host
-	root string
-	taps tap.Links
-	made blanks
+	conn  *daemon.Conn
+	host  host.Host
+	root  string
+	taps  tap.Links
+	disks *disk.Maker
 	// packed is the helper as seed discs carry it.
 	packed func() ([]byte, error)
 	kvm    func(context.Context) (kvm.Verdict, error)
@@ -33,7 +34,7 @@ type Provider struct {
 // New is a provider over a connection. h is the machine that the daemon runs on; root is labctl's folder there, for
 // images (images/KEY) and for the labs' own files (labs/LAB).
 func New(conn *daemon.Conn, h host.Host, root string) *Provider {
-	p := &Provider{conn: conn, host: h, root: root, taps: tap.On(h)}
+	p := &Provider{conn: conn, host: h, root: root, taps: tap.On(h), disks: &disk.Maker{Host: h}}
 	p.packed = sync.OnceValues(func() ([]byte, error) {
 		program, err := os.ReadFile(p.Helper)
 		if err != nil {
