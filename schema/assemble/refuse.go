@@ -23,6 +23,11 @@ var (
 	fileOwner   = regexp.MustCompile(`^[a-z_0-9][a-z0-9_-]*(:[a-z_0-9][a-z0-9_-]*)?$`)
 )
 
+// forwardingKeys are the kernel settings that the argument forwarding stands for.
+var forwardingKeys = map[string]bool{
+	"net.ipv4.ip_forward": true, "net.ipv4.conf.all.forwarding": true, "net.ipv6.conf.all.forwarding": true,
+}
+
 // refuse tells of arguments of a machine that no system would take, or that would have no effect.
 func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	n, d := b.node, b.domain
@@ -55,7 +60,11 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	if name := n.Text("hostname"); n.Attrs["hostname"] != nil && !hostname(name) {
 		add(diag.BadName, n.At("hostname"), fmt.Sprintf("%q cannot be a host name", name), "Its parts are letters, digits and -, at most 63 of them, with dots between (RFC 1123).")
 	}
-	for key := range b.guest.Sysctl {
+	for key, value := range b.guest.Sysctl {
+		if routes := map[bool]string{false: "0", true: "1"}[b.guest.Forwarding]; forwardingKeys[key] && value != routes {
+			add(diag.Conflict, n.Find(fmt.Sprintf("sysctl[%q]", key)), key+" contradicts forwarding",
+				fmt.Sprintf("forwarding is %t, which sets it to %s. Say forwarding alone.", b.guest.Forwarding, routes))
+		}
 		if !strings.Contains(key, ".") || strings.ContainsAny(key, " =\n") {
 			add(diag.Malformed, n.Find(fmt.Sprintf("sysctl[%q]", key)), fmt.Sprintf("%q is no kernel setting", key), `Write its dotted name, as "net.ipv4.ip_forward".`)
 		}
