@@ -136,9 +136,15 @@ func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
 // withComment is tables' text, as nft lists it, with the tables' comments replaced; without any for "".
 func withComment(tables, comment string) string {
 	var b strings.Builder
+	depth := 0 // of blocks: 1 is inside a table
 	for line := range strings.Lines(tables) {
-		if strings.HasPrefix(line, "\tcomment ") { // by one tab: the table's own
+		if depth == 1 && strings.HasPrefix(line, "\tcomment ") { // the table's own
 			continue
+		}
+		if strings.HasSuffix(line, "{\n") {
+			depth++
+		} else if strings.TrimSpace(line) == "}" {
+			depth--
 		}
 		b.WriteString(line)
 		if comment != "" && strings.HasPrefix(line, "table ") {
