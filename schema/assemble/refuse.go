@@ -45,14 +45,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 		add(diag.NotAllowed, n.At("os_variant"), "os_variant has no effect yet", "labctl does not ask libosinfo's database. Say what the system needs: machine, firmware, and bus and model of disks and interfaces.")
 	}
 	if d.Image != nil && d.Image.Build == "micro" {
-		for _, name := range []string{"packages", "user_data"} {
-			if n.Has(name) {
-				add(diag.Conflict, n.At(name), fmt.Sprintf("A micro image has no %s", name), "It has neither cloud-init nor a package manager. Use build = \"debian\" or a cloud image.")
-			}
-		}
-		if ssh := n.Child("ssh"); ssh != nil {
-			add(diag.Conflict, ssh.DefRange, "A micro image has no ssh", "Machines with it are entered by labctl exec and labctl console. Use build = \"debian\" or a cloud image.")
-		}
+		diags = append(diags, refuseOfMicro(n)...)
 	}
 	if name := d.Name; !machineName.MatchString(name) || len(name) > 200 {
 		add(diag.BadName, n.At("name"), fmt.Sprintf("%q cannot be the name of a machine", name), "Names of machines are letters, digits and _ . + : -, and begin with a letter or digit.")
@@ -60,15 +53,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	if name := n.Text("hostname"); n.Attrs["hostname"] != nil && !hostname(name) {
 		add(diag.BadName, n.At("hostname"), fmt.Sprintf("%q cannot be a host name", name), "Its parts are letters, digits and -, at most 63 of them, with dots between (RFC 1123).")
 	}
-	for key, value := range b.guest.Sysctl {
-		if routes := map[bool]string{false: "0", true: "1"}[b.guest.Forwarding]; forwardingKeys[key] && value != routes {
-			add(diag.Conflict, n.Find(fmt.Sprintf("sysctl[%q]", key)), key+" contradicts forwarding",
-				fmt.Sprintf("forwarding is %t, which sets it to %s. Say forwarding alone.", b.guest.Forwarding, routes))
-		}
-		if !strings.Contains(key, ".") || strings.ContainsAny(key, " =\n") {
-			add(diag.Malformed, n.Find(fmt.Sprintf("sysctl[%q]", key)), fmt.Sprintf("%q is no kernel setting", key), `Write its dotted name, as "net.ipv4.ip_forward".`)
-		}
-	}
+	diags = append(diags, refuseSysctl(n, b.guest)...)
 	n.Each("disk", func(disk *decode.Node) { diags = append(diags, refuseDisk(disk)...) })
 	n.Each("file", func(file *decode.Node) { diags = append(diags, refuseFile(file)...) })
 	n.Each("interface", func(iface *decode.Node) {
@@ -76,17 +61,50 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 			add(diag.Malformed, iface.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write domain, bus, slot and function in hexadecimal, as 0000:00:03.0.")
 		}
 	})
-	n.Each("hostdev", func(dev *decode.Node) {
-		switch pci, usb := dev.Text("pci"), dev.Text("usb"); {
-		case (pci == "") == (usb == ""):
-			add(diag.Conflict, dev.DefRange, "A hostdev has one of pci and usb", "Say which device of the host it is.")
-		case pci != "" && !isPCI(pci):
-			add(diag.Malformed, dev.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write it as lspci -D does: 0000:03:00.0.")
-		case usb != "" && !usbIdentity.MatchString(usb):
-			add(diag.Malformed, dev.At("usb"), fmt.Sprintf("%q is no USB identity", usb), "Write vendor and product as lsusb does: 046d:c52b.")
-		}
-	})
+	n.Each("hostdev", func(dev *decode.Node) { diags = append(diags, refuseHostdev(dev)...) })
 	return diags
+}
+
+// refuseOfMicro tells of what a micro image has nothing to carry out with.
+func refuseOfMicro(n *decode.Node) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, name := range []string{"packages", "user_data"} {
+		if n.Has(name) {
+			diags = append(diags, diag.New(diag.Conflict, n.At(name), fmt.Sprintf("A micro image has no %s", name), "It has neither cloud-init nor a package manager. Use build = \"debian\" or a cloud image."))
+		}
+	}
+	if ssh := n.Child("ssh"); ssh != nil {
+		diags = append(diags, diag.New(diag.Conflict, ssh.DefRange, "A micro image has no ssh", "Machines with it are entered by labctl exec and labctl console. Use build = \"debian\" or a cloud image."))
+	}
+	return diags
+}
+
+// refuseSysctl tells of kernel settings that are none, or that say another thing than the argument forwarding.
+func refuseSysctl(n *decode.Node, guest *schema.Guest) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for key, value := range guest.Sysctl {
+		if routes := map[bool]string{false: "0", true: "1"}[guest.Forwarding]; forwardingKeys[key] && value != routes {
+			diags = append(diags, diag.New(diag.Conflict, n.Find(fmt.Sprintf("sysctl[%q]", key)), key+" contradicts forwarding",
+				fmt.Sprintf("forwarding is %t, which sets it to %s. Say forwarding alone.", guest.Forwarding, routes)))
+		}
+		if !strings.Contains(key, ".") || strings.ContainsAny(key, " =\n") {
+			diags = append(diags, diag.New(diag.Malformed, n.Find(fmt.Sprintf("sysctl[%q]", key)), fmt.Sprintf("%q is no kernel setting", key), `Write its dotted name, as "net.ipv4.ip_forward".`))
+		}
+	}
+	return diags
+}
+
+// refuseHostdev tells of a device of the host that is named not at all, twice or in no form that libvirt takes.
+func refuseHostdev(dev *decode.Node) hcl.Diagnostics {
+	switch pci, usb := dev.Text("pci"), dev.Text("usb"); {
+	case (pci == "") == (usb == ""):
+		return hcl.Diagnostics{diag.New(diag.Conflict, dev.DefRange, "A hostdev has one of pci and usb", "Say which device of the host it is.")}
+	case pci != "" && !isPCI(pci):
+		return hcl.Diagnostics{diag.New(diag.Malformed, dev.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write it as lspci -D does: 0000:03:00.0.")}
+	case usb != "" && !usbIdentity.MatchString(usb):
+		return hcl.Diagnostics{diag.New(diag.Malformed, dev.At("usb"), fmt.Sprintf("%q is no USB identity", usb), "Write vendor and product as lsusb does: 046d:c52b.")}
+	}
+	return nil
 }
 
 func isPCI(text string) bool {
