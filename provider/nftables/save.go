@@ -30,30 +30,8 @@ const (
 	systemdSign = "lib/systemd/system/multi-user.target"
 )
 
-// nameOf tells the rulesets of one lab on one machine apart: that of the unlabelled host has the lab's name alone.
-func nameOf(lab string, addr schema.Addr) string {
-	name := lab
-	for _, part := range []string{addr.Module, addr.Name, addr.Key} {
-		if part != "" {
-			name += "." + strings.Map(plainRune, part)
-		}
-	}
-	return name
-}
-
-// plainRune leaves what file names and unit names take without escapes.
-func plainRune(r rune) rune {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-		return r
-	case r == '"':
-		return -1
-	}
-	return '_'
-}
-
 func (p *Provider) savedPath(lab string, addr schema.Addr) string {
-	return path.Join(p.Root, folder, prefix+nameOf(lab, addr)+suffix)
+	return path.Join(p.Root, folder, prefix+provider.FileName(lab, addr)+suffix)
 }
 
 // readSaved reads the marked files and whether their units are in place.
@@ -90,7 +68,7 @@ func (p *Provider) readSaved(ctx context.Context) ([]saved, error) {
 func fileText(mark provider.Mark, wanted canonical, note string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n# The nftables tables of the lab %s. labctl writes this file, and\n# the unit %s%s loads it when the host starts.\n",
-		mark.String(), mark.Lab, unitName, nameOf(mark.Lab, mark.Addr))
+		mark.String(), mark.Lab, unitName, provider.FileName(mark.Lab, mark.Addr))
 	b.WriteString(transaction(wanted, note, nil, func(string) bool { return true }))
 	return b.String()
 }
@@ -98,7 +76,7 @@ func fileText(mark provider.Mark, wanted canonical, note string) string {
 // unit is the name and the text of the systemd unit that loads the file. It follows nftables.service, whose usual
 // configuration begins with a flush, and tries again where an interface that a rule names comes later.
 func (p *Provider) unit(lab string, addr schema.Addr) (name, text string) {
-	return unitName + nameOf(lab, addr) + ".service", fmt.Sprintf(`# Written by labctl for the lab %s.
+	return unitName + provider.FileName(lab, addr) + ".service", fmt.Sprintf(`# Written by labctl for the lab %s.
 [Unit]
 Description=nftables tables of the labctl lab %s
 ConditionPathExists=%[3]s

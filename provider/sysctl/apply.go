@@ -259,7 +259,7 @@ func (p *Provider) forget(ctx context.Context, lab string, have *provider.Object
 				fmt.Fprintf(&text, "%s = %s\n", key, e.value)
 			}
 		}
-		free := path.Join(path.Dir(f.path), "90-kept-"+nameOf(lab, f.mark.Addr)+suffix)
+		free := path.Join(path.Dir(f.path), "90-kept-"+provider.FileName(lab, f.mark.Addr)+suffix)
 		if err := provider.Step(ctx, "write "+path.Base(free)); err != nil {
 			return err
 		}

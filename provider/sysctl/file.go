@@ -38,30 +38,8 @@ const (
 	leavingWord = "# leaving: "
 )
 
-// nameOf tells the settings of one lab on one machine apart: those of the unlabelled host have the lab's name alone.
-func nameOf(lab string, addr schema.Addr) string {
-	name := lab
-	for _, part := range []string{addr.Module, addr.Name, addr.Key} {
-		if part != "" {
-			name += "." + strings.Map(plainRune, part)
-		}
-	}
-	return name
-}
-
-// plainRune leaves what file names take without escapes.
-func plainRune(r rune) rune {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-		return r
-	case r == '"':
-		return -1
-	}
-	return '_'
-}
-
 func (p *Provider) pathOf(lab string, addr schema.Addr) string {
-	return path.Join(p.Root, folder, prefix+nameOf(lab, addr)+suffix)
+	return path.Join(p.Root, folder, prefix+provider.FileName(lab, addr)+suffix)
 }
 
 // readFiles reads the files of all labs.
