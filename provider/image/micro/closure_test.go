@@ -2,7 +2,6 @@ package micro
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/cavaliergopher/cpio"
 	"github.com/labctl/labctl/internal/host"
+	"github.com/labctl/labctl/provider/image/initramfs"
 )
 
 func TestClosureOfPrograms(t *testing.T) {
@@ -91,72 +91,10 @@ func TestStandIns(t *testing.T) {
 	}
 }
 
-func TestModuleClosure(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"modules.dep": "kernel/net/nf_tables.ko: kernel/net/nfnetlink.ko kernel/lib/libcrc32c.ko\nkernel/net/nfnetlink.ko:\n" +
-			"kernel/lib/libcrc32c.ko:\nkernel/net/nft_ct.ko.xz: kernel/net/nf_tables.ko kernel/net/nfnetlink.ko\nkernel/net/other.ko:\n",
-		"modules.builtin": "kernel/fs/ext4/ext4.ko\n",
-		"modules.alias":   "# aliases\nalias nft-expr-ct nft_ct\nalias foreign other\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set, err := readModules(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := set.closure([]string{"kernel/net/nft_*", "kernel/fs/ext4/ext4"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"kernel/net/nf_tables.ko", "kernel/net/nfnetlink.ko", "kernel/net/nft_ct.ko.xz"}; !slices.Equal(files, want) {
-		t.Errorf("modules %q, want %q", files, want)
-	}
-	text, err := set.linesOf("modules.alias", files, func(line string) string { return strings.Fields(line)[2] })
-	if err != nil || text != "# aliases\nalias nft-expr-ct nft_ct\n" {
-		t.Errorf("aliases %q, %v", text, err)
-	}
-}
-
-func TestStripModule(t *testing.T) {
-	object := compile(t, "extern int other; int f(void) { return other; }", "-c", "-g")
-	data, err := os.ReadFile(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stripped, err := stripModule(append(bytes.Clone(data), "signature~Module signature appended~\n"...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(stripped) >= len(data) || bytes.Contains(stripped, []byte("Module signature")) {
-		t.Errorf("%d bytes of %d", len(stripped), len(data))
-	}
-	before, _ := elf.NewFile(bytes.NewReader(data))
-	after, err := elf.NewFile(bytes.NewReader(stripped))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.Section(".comment") != nil {
-		t.Errorf(".comment is still there")
-	}
-	for i, section := range after.Sections {
-		if section.Type == elf.SHT_NULL || section.Type == elf.SHT_NOBITS {
-			continue
-		}
-		was, _ := before.Sections[i].Data()
-		is, err := section.Data()
-		if err != nil || !bytes.Equal(was, is) || section.Link != before.Sections[i].Link {
-			t.Errorf("section %d %s is not what it was: %v", i, section.Name, err)
-		}
-	}
-}
-
 func TestArchive(t *testing.T) {
 	var out bytes.Buffer
-	a := &archive{w: cpio.NewWriter(&out), dirs: map[string]bool{}}
-	if err := errors.Join(a.file("/usr/bin/tool", 0o755, []byte("#!")), a.link("/usr/bin/alias", "tool"), addOwn(a, Inputs{}), a.w.Close()); err != nil {
+	a := initramfs.New(&out)
+	if err := errors.Join(a.File("/usr/bin/tool", 0o755, []byte("#!")), a.Link("/usr/bin/alias", "tool"), addOwn(a, Inputs{}), a.Close()); err != nil {
 		t.Fatal(err)
 	}
 	modes := map[string]cpio.FileMode{}

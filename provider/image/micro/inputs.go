@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image/initramfs"
 )
 
 // Inputs is what an image is made of.
@@ -24,7 +25,7 @@ type Inputs struct {
 
 	opts    Options
 	kernel  File
-	modules *moduleSet
+	modules *initramfs.Modules
 	chosen  []string          // module files, below the modules' folder
 	places  map[string]string // path in the guest by path here
 }
@@ -93,20 +94,20 @@ func Gather(o Options) (Inputs, error) {
 	if in.kernel, err = fileOf(kernel); err != nil {
 		return Inputs{}, err
 	}
-	if in.modules, err = readModules(filepath.Join(o.Modules, in.Release)); err != nil {
+	if in.modules, err = initramfs.ReadModules(filepath.Join(o.Modules, in.Release)); err != nil {
 		return Inputs{}, err
 	}
 	patterns := make([]string, 0, len(modules))
 	for _, pattern := range modules {
 		patterns = append(patterns, "kernel/"+pattern)
 	}
-	if in.chosen, err = in.modules.closure(patterns); err != nil {
+	if in.chosen, err = in.modules.Closure(patterns); err != nil {
 		return Inputs{}, err
 	}
 	if err := in.gatherPrograms(); err != nil {
 		return Inputs{}, err
 	}
-	table, err := fileOf(filepath.Join(in.modules.dir, "modules.dep"))
+	table, err := fileOf(filepath.Join(in.modules.Dir, "modules.dep"))
 	if err != nil {
 		return Inputs{}, err
 	}

@@ -1,4 +1,4 @@
-package micro
+package initramfs
 
 import (
 	"bytes"
@@ -12,11 +12,14 @@ import (
 // which the kernel prints exact stack traces.
 var droppedSections = [...]string{".BTF", ".orc_unwind", ".orc_unwind_ip", ".comment", ".note.Linux", ".note.gnu.build-id"}
 
-// stripModule takes the signature (whose check costs more time under emulation than the module itself; the kernels that we use do
+// Dropped are the sections that Strip takes out.
+func Dropped() []string { return slices.Clone(droppedSections[:]) }
+
+// Strip takes the signature (whose check costs more time under emulation than the module itself; the kernels that we use do
 // not insist on it) and the dropped sections out of a 64-bit kernel module.
 //
 // The sections' headers stay in their places with no content and no type, so that no index changes.
-func stripModule(module []byte) ([]byte, error) {
+func Strip(module []byte) ([]byte, error) {
 	f, err := elf.NewFile(bytes.NewReader(module))
 	if err != nil {
 		return nil, err
