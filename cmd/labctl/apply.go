@@ -75,9 +75,11 @@ was. With -lab NAME it needs no files: what the lab made is known by its marks.`
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().Lookup("destroy").Hidden = true
+	for _, name := range []string{"destroy", "replace"} { // the one is what it does, the other it cannot
+		cmd.Flags().Lookup(name).Hidden = true
+	}
 	cmd.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
-	cmd.Flags().StringVar(&f.lab, "lab", "", "the lab's name, instead of its files")
+	cmd.Flags().StringVar(&f.lab, "lab", "", "the lab's `NAME`, instead of its files")
 	cmd.Flags().BoolVar(&f.timings, "timings", false, "show afterwards where the time went")
 	return cmd
 }

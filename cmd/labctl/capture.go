@@ -35,8 +35,6 @@ func newCapture(o *options) *cobra.Command {
 		Long: `Shows the packets that a machine sends and gets on an interface, one a line, until Ctrl-C. They are read on the host's
 end of the interface: the machine needs no tools and notices nothing. With -w FILE they are saved in the pcap format
 instead; -w - writes that to standard output, for a program that reads along.`,
-		Example: `  labctl capture nat.a eth0 -protocol udp
-  labctl capture nat.a eth0 -w - | wireshark -k -i -`,
 		Args: cobra.ExactArgs(2),
 
 		ValidArgsFunction: firstMachine(o),
@@ -44,9 +42,9 @@ instead; -w - writes that to standard output, for a program that reads along.`,
 			return c.run(cmd, o, args[0], args[1])
 		},
 	}
-	cmd.Flags().StringVarP(&c.file, "write", "w", "", "save the packets in this file, in the pcap format; - is standard output")
-	cmd.Flags().StringVar(&c.filter.Protocol, "protocol", "", "just packets of this protocol: arp, icmp, icmpv6, ip, ip6, tcp, udp")
-	cmd.Flags().StringVar(&c.host, "host", "", "just packets from or to this address")
+	cmd.Flags().StringVarP(&c.file, "write", "w", "", "save the packets in this `FILE`, in the pcap format; - is standard output")
+	cmd.Flags().StringVar(&c.filter.Protocol, "protocol", "", "just packets of this `PROTOCOL`: arp, icmp, icmpv6, ip, ip6, tcp, udp")
+	cmd.Flags().StringVar(&c.host, "host", "", "just packets from or to this `ADDRESS`")
 	cmd.Flags().Uint16Var(&c.filter.Port, "port", 0, "just packets from or to this port")
 	cmd.Flags().IntVar(&c.count, "count", 0, "end after so many packets (default: never)")
 	cmd.Flags().DurationVar(&c.time, "for", 0, "end after this time (default: never)")

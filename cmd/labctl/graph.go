@@ -25,8 +25,6 @@ func newGraph(o *options) *cobra.Command {
 		Short: "Draw the lab's network",
 		Long: `Draws the lab in DIR (default: the current folder) as people draw networks: bridges as segments, and on them the
 machines with their interfaces, addresses and NAT. It needs no host and no Graphviz: the files say it all.`,
-		Example: `  labctl graph -out lab.svg
-  labctl graph -type mermaid examples/holepunch`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			form, err := drawingType(form, file)
@@ -48,8 +46,8 @@ machines with their interfaces, addresses and NAT. It needs no host and no Graph
 			return renameio.WriteFile(file, out.Bytes(), 0o644)
 		},
 	}
-	cmd.Flags().StringVar(&form, "type", "", "dot, mermaid or svg (default: as the name of -out ends, or dot)")
-	cmd.Flags().StringVar(&file, "out", "", "write to this file")
+	cmd.Flags().StringVar(&form, "type", "", "draw as this `TYPE`: dot, mermaid or svg (default: as the name of -out ends, or dot)")
+	cmd.Flags().StringVar(&file, "out", "", "write to this `FILE`")
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(drawingTypes, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -24,8 +24,7 @@ func newExec(o *options) *cobra.Command {
 it has ended. What comes on standard input is passed on where that is no terminal. The exit code is the command's.
 
 VM is an address (vm.nat["a"], nat.a) or a domain's name. No shell is between: for pipes, run sh -c '…'.`,
-		Example: `  labctl exec nat.a -- nft list ruleset`,
-		Args:    cobra.MinimumNArgs(2),
+		Args: cobra.MinimumNArgs(2),
 
 		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {

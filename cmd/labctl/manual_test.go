@@ -2,9 +2,11 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +46,9 @@ func TestManualNamesWhatThereIs(t *testing.T) {
 	shown := regexp.MustCompile("(?:^|[`\\s])labctl ([a-z]+)([^`|&;\n]*)")
 	flag := regexp.MustCompile(`^--?([a-z][a-z-]*)`)
 	found := 0
-	for path, text := range pages(t) {
+	all := pages(t)
+	all["the examples of the help"] = "```\n" + strings.Join(slices.Collect(maps.Values(examples)), "\n") + "\n```"
+	for path, text := range all {
 		for _, m := range shown.FindAllStringSubmatch(codeOf(text), -1) {
 			cmd, _, err := root.Find([]string{m[1]})
 			if err != nil || cmd == root {

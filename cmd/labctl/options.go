@@ -14,13 +14,13 @@ type options = session.Options
 
 func register(o *options, root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&o.Chdir, "chdir", "", "work in this folder, as if labctl had been started there")
+	flags.StringVar(&o.Chdir, "chdir", "", "work in the folder `DIR`, as if labctl had been started there")
 	flags.BoolVar(&o.NoColor, "no-color", false, "write no colours (also with NO_COLOR set, and where the output is no terminal)")
 	flags.IntVar(&o.Parallel, "parallelism", 0, "do at most so many operations at once (default 16)")
-	flags.StringArrayVar(&o.Vars, "var", nil, "set a variable: -var 'name=value'; may be repeated")
-	flags.StringArrayVar(&o.VarFiles, "var-file", nil, "set variables from a file; may be repeated")
+	flags.StringArrayVar(&o.Vars, "var", nil, "set a variable: `'NAME=VALUE'`; may be repeated")
+	flags.StringArrayVar(&o.VarFiles, "var-file", nil, "set variables from this `FILE`; may be repeated")
 	flags.DurationVar(&o.LockTimeout, "lock-timeout", 0, "wait so long for another labctl that works on the same lab")
-	flags.StringVar(&o.Connect, "connect", "", "libvirt URI of the unlabelled host, instead of what the lab says")
+	flags.StringVar(&o.Connect, "connect", "", "libvirt `URI` of the unlabelled host, instead of what the lab says")
 }
 
 // enter changes to the folder of -chdir.

@@ -20,9 +20,9 @@ type planning struct {
 
 func (f *planning) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.targets, "target", nil, "plan just this address and what it needs; may be repeated")
-	flags.StringArrayVar(&f.excludes, "exclude", nil, "leave out this address and what needs it; may be repeated")
-	flags.StringArrayVar(&f.replace, "replace", nil, "destroy and create this address again; may be repeated")
+	flags.StringArrayVar(&f.targets, "target", nil, "plan just this `ADDRESS` and what it needs; may be repeated")
+	flags.StringArrayVar(&f.excludes, "exclude", nil, "leave out this `ADDRESS` and what needs it; may be repeated")
+	flags.StringArrayVar(&f.replace, "replace", nil, "destroy and create this `ADDRESS` again; may be repeated")
 	flags.BoolVar(&f.destroy, "destroy", f.destroy, "plan to destroy everything of the lab")
 	flags.BoolVar(&f.json, "json", false, "write JSON, one object a line")
 }
@@ -87,7 +87,7 @@ The exit code is 0, or 1 for an error; with -detailed-exitcode it is 2 where the
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.refreshOnly, "refresh-only", false, "show just what has moved since the last apply")
-	cmd.Flags().StringVar(&file, "out", "", "save the plan in this file, for apply")
+	cmd.Flags().StringVar(&file, "out", "", "save the plan in this `FILE`, for apply")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 where there is something to do")
 	return cmd
 }

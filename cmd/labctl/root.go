@@ -30,12 +30,13 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	root.SetFlagErrorFunc(argv.FlagError)
 	root.SuggestionsMinimumDistance = 2
 	register(o, root)
-	root.AddCommand(
-		newPlan(o), newShow(o), newApply(o), newDestroy(o), newValidate(o), newFmt(o), newTest(o), newOutput(o),
-		newStatus(o), newList(o), newStart(o), newStop(o), newRestart(o), newSnapshot(o), newExec(o), newConsole(o), newIP(o), newRules(o), newFlows(o), newCapture(o),
-		newEval(o), newGraph(o), newLSP(o), newExplain(), newSchema(), newDocs(),
-		newImage(o), newDoctor(o), newSandbox(), newVersion(),
-	)
+	group(root, "Make a lab real", newPlan(o), newApply(o), newDestroy(o), newShow(o))
+	group(root, "Write a lab", newValidate(o), newFmt(o), newEval(o), newOutput(o), newGraph(o), newExplain(), newLSP(o), newSchema(), newDocs())
+	group(root, "Live in a lab", newStatus(o), newTest(o), newExec(o), newConsole(o), newIP(o), newStart(o), newStop(o), newRestart(o), newSnapshot(o))
+	group(root, "See what goes on", newRules(o), newFlows(o), newCapture(o))
+	group(root, "The host", newList(o), newDoctor(o), newImage(o), newSandbox())
+	root.AddCommand(newVersion())
+	explainCommands(root)
 	offerAll(o, root)
 	return root
 }

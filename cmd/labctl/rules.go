@@ -40,8 +40,7 @@ func newRules(o *options) *cobra.Command {
 		Long: `Shows the nftables rules that work in a machine just now, those that labctl made of its nat block among them: what
 each rule with a counter has counted, and what packets have brought into sets and maps. With -watch it looks every second
 and marks the rules whose counters rise. Without VM it shows this host's rules.`,
-		Example: `  labctl rules nat.a -watch`,
-		Args:    cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 
 		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,8 +72,7 @@ func newFlows(o *options) *cobra.Command {
 		Long: `Shows the connection tracking table of a machine: who began each connection, with whom, whether an answer has come,
 how long the entry lives if nothing more comes, and as whom a router's NAT sends it on. It takes no tools in the machine.
 Without VM it shows what this host tracks.`,
-		Example: `  labctl flows nat.a -watch -protocol udp`,
-		Args:    cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 
 		ValidArgsFunction: firstMachine(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -92,7 +90,7 @@ Without VM it shows what this host tracks.`,
 		},
 	}
 	l.register(cmd)
-	cmd.Flags().StringVar(&protocol, "protocol", "", "show just those of this protocol: udp, tcp, icmp")
+	cmd.Flags().StringVar(&protocol, "protocol", "", "show just those of this `PROTOCOL`: udp, tcp, icmp")
 	return cmd
 }
 

@@ -22,8 +22,6 @@ machine is as it was. It needs root.
 
 The exit code is the command's own; 125 if the host could not be made, 126 and 127 if the command could
 not be run or found.`,
-		Example: `  sudo labctl sandbox
-  sudo labctl sandbox -- labctl -chdir=examples/holepunch apply -auto-approve`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -33,7 +33,7 @@ it. After a restore a plan tells what has been declared since.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&c.lab, "lab", "", "the lab's name, where its files are not here")
+	cmd.PersistentFlags().StringVar(&c.lab, "lab", "", "the lab's `NAME`, where its files are not here")
 	cmd.AddCommand(
 		c.named("save", "Keep the lab under a name", "Saved", snapshot.Lab.Save),
 		c.named("restore", "Put the lab back as it was", "Restored", snapshot.Lab.Restore),

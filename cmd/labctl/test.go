@@ -36,8 +36,7 @@ The exit code is 1 where one fails.
 
 With -grid the lab is changed while it runs: it is applied and checked with each value of a variable, or of two, and what
 the checks show is put into a table.`,
-		Example: `  labctl test -run punch -grid 'nat_a=local.types' -grid 'nat_b=local.types' -html grid.html`,
-		Args:    cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			match, err := regexp.Compile(t.pattern)
 			if err != nil {
@@ -58,11 +57,11 @@ the checks show is put into a table.`,
 		},
 	}
 	cmd.Flags().BoolVar(&t.json, "json", false, "write the results as JSON, one object a line")
-	cmd.Flags().StringVar(&t.junit, "junit", "", "also write a JUnit report to this file")
-	cmd.Flags().StringVar(&t.pattern, "run", "", "run just the checks whose address matches this regular expression")
-	cmd.Flags().StringArrayVar(&t.grid, "grid", nil, "check with each value of a variable: 'variable=LIST'; the first is the rows, a second the columns")
-	cmd.Flags().StringVar(&t.svg, "svg", "", "draw the grid into this file")
-	cmd.Flags().StringVar(&t.html, "html", "", "write the grid as a page into this file")
+	cmd.Flags().StringVar(&t.junit, "junit", "", "also write a JUnit report to this `FILE`")
+	cmd.Flags().StringVar(&t.pattern, "run", "", "run just the checks whose address matches this `REGEX`")
+	cmd.Flags().StringArrayVar(&t.grid, "grid", nil, "check with each value of a variable: `'VARIABLE=LIST'`; the first is the rows, a second the columns")
+	cmd.Flags().StringVar(&t.svg, "svg", "", "draw the grid into this `FILE`")
+	cmd.Flags().StringVar(&t.html, "html", "", "write the grid as a page into this `FILE`")
 	cmd.Flags().BoolVar(&t.autoApprove, "auto-approve", false, "do not ask before -grid changes the lab")
 	return cmd
 }
