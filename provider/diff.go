@@ -85,13 +85,13 @@ func diffMaps(path string, have, want map[string]any, out *[]Detail) {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		step := joinPath(path, key)
+		step := JoinPath(path, key)
 		diffValue(step, have[key], want[key], out)
 	}
 }
 
-// joinPath adds a step to an attribute path: .step, or ["step"] where it is no plain word.
-func joinPath(path, step string) string {
+// JoinPath adds a step to an attribute path: .step, or ["step"] where it is no plain word.
+func JoinPath(path, step string) string {
 	odd := strings.ContainsFunc(step, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})

@@ -44,7 +44,8 @@ type Attribute struct {
 	Effect provider.Effect `json:"effect,omitempty"`
 	Why    string          `json:"why,omitempty"`
 
-	block bool // New tells of a whole block, which gets a line of its own
+	block bool   // New tells of a whole block, which gets a line of its own
+	at    string // Path as provider.Diff writes it, where that is another way
 }
 
 // Line is one line of a text, or of the difference of two.

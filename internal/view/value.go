@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -152,8 +153,9 @@ func created(want *schema.Resource) []Attribute {
 		attributes = append(attributes, field.attributes()...)
 	}
 	for n := range attributes {
+		at := cmp.Or(attributes[n].at, attributes[n].Path)
 		for _, path := range want.Sensitive {
-			if path == "all" || provider.WithinPath(attributes[n].Path, path) || provider.WithinPath(path, attributes[n].Path) {
+			if path == "all" || provider.WithinPath(at, path) || provider.WithinPath(path, at) {
 				attributes[n].New, attributes[n].Lines = hidden, nil
 			}
 		}
@@ -231,7 +233,7 @@ func (f field) attributes() []Attribute {
 			if !named {
 				name = strconv.Itoa(n)
 			}
-			list = append(list, Attribute{Path: f.name + "." + name, New: compact(v.Index(n), name)})
+			list = append(list, Attribute{Path: f.name + "." + name, at: provider.JoinPath(f.name, name), New: compact(v.Index(n), name)})
 		}
 		return list
 	}

@@ -203,3 +203,25 @@ func TestDestroyPlan(t *testing.T) {
 	}
 	golden(t, "destroy.txt", shown(p))
 }
+
+// A path that is no plain word is spelled in two ways; what it leads to is hidden in both.
+func TestNoSensitiveValueOfACreationIsShown(t *testing.T) {
+	e, _ := stage()
+	l := frozen(t)
+	edit(t, l, `vm.client["a"].guest`, func(g *schema.Guest) {
+		g.Files = []schema.File{{Path: "/etc/key", Content: "hunter2", Mode: "0600"}, {Path: "plain", Content: "hunter2"}}
+	})
+	for n := range l.Resources {
+		if l.Resources[n].Addr.String() == `vm.client["a"].guest` {
+			l.Resources[n].Sensitive = []string{`file["/etc/key"].content`, "file.plain.content"}
+		}
+	}
+	p, err := e.Plan(t.Context(), l, engine.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := shown(p)
+	if strings.Contains(text, "hunter2") || strings.Count(text, "(sensitive value)") != 2 {
+		t.Errorf("it shows\n%s", text)
+	}
+}

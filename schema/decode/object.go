@@ -80,7 +80,10 @@ func blocksObject(n *Node, def *table.Block) cty.Value {
 
 // step writes a step of a path as provider.Diff does.
 func step(name string) string {
-	if strings.ContainsAny(name, "./: ") {
+	odd := strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	if odd || name == "" {
 		return fmt.Sprintf("[%q]", name)
 	}
 	return "." + name
