@@ -155,7 +155,7 @@ func evaluate(cmd *cobra.Command, o *options, result *config.Result, text string
 	const name = "<expression>"
 	expression, diags := hclsyntax.ParseExpression([]byte(text), name, hcl.InitialPos)
 	if !diags.HasErrors() {
-		value, more := expression.Value(result.EvalContext())
+		value, more := result.Evaluate(expression)
 		diags = append(diags, more...)
 		if !diags.HasErrors() {
 			if value.ContainsMarked() && asJSON {
@@ -164,6 +164,9 @@ func evaluate(cmd *cobra.Command, o *options, result *config.Result, text string
 			if value.ContainsMarked() {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "(sensitive value)")
 				return err
+			}
+			if !value.IsWhollyKnown() {
+				return errors.New("the value is not known")
 			}
 			data, err := ctyjson.Marshal(value, value.Type())
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/labctl/labctl/internal/session"
 )
@@ -19,8 +20,34 @@ func register(o *options, root *cobra.Command) {
 	flags.IntVar(&o.Parallel, "parallelism", 0, "do at most so many operations at once (default 16)")
 	flags.StringArrayVar(&o.Vars, "var", nil, "set a variable: `'NAME=VALUE'`; may be repeated")
 	flags.StringArrayVar(&o.VarFiles, "var-file", nil, "set variables from this `FILE`; may be repeated")
+	for name, note := range map[string]func(){
+		"var": func() {
+			for i := range o.VarsAfter {
+				o.VarsAfter[i]++
+			}
+		},
+		"var-file": func() { o.VarsAfter = append(o.VarsAfter, 0) },
+	} {
+		flag := flags.Lookup(name)
+		flag.Value = noted{flag.Value, note}
+	}
 	flags.DurationVar(&o.LockTimeout, "lock-timeout", 0, "wait so long for another labctl that works on the same lab")
 	flags.StringVar(&o.Connect, "connect", "", "libvirt `URI` of the unlabelled host, instead of what the lab says")
+}
+
+// noted is a flag that tells when it is given: of -var and -var-file the order counts.
+type noted struct {
+	pflag.Value
+	note func()
+}
+
+// Set implements pflag.Value.
+func (n noted) Set(text string) error {
+	err := n.Value.Set(text)
+	if err == nil {
+		n.note()
+	}
+	return err
 }
 
 // enter changes to the folder of -chdir.

@@ -21,14 +21,6 @@ type source struct{ result *config.Result }
 
 // Read reads the lab in dir with the variables of the command line and the environment.
 func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
-	vars := map[string]string{}
-	for _, text := range o.Vars {
-		name, value, ok := strings.Cut(text, "=")
-		if !ok || name == "" {
-			return nil, nil, fmt.Errorf("-var %s: write it as -var 'name=value'", text)
-		}
-		vars[strings.TrimSpace(name)] = value
-	}
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -38,10 +30,39 @@ func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
 	case !info.IsDir():
 		return nil, nil, fmt.Errorf("%s is a file: give the folder that holds the lab", dir)
 	}
+	given, err := o.given()
+	if err != nil {
+		return nil, nil, err
+	}
 	result, diags := config.Load(dir, config.Options{
-		Vars: vars, VarFiles: o.VarFiles, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
+		Given: given, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
 	})
 	return result, diags, nil
+}
+
+// given is the variables of the command line in order: of two that give one a value the later counts.
+func (o *Options) given() ([]config.Given, error) {
+	var out []config.Given
+	next := 0
+	vars := func(end int) error {
+		for ; next < min(end, len(o.Vars)); next++ {
+			name, value, ok := strings.Cut(o.Vars[next], "=")
+			if name = strings.TrimSpace(name); !ok || name == "" {
+				return fmt.Errorf("-var %s: write it as -var 'name=value'", o.Vars[next])
+			}
+			out = append(out, config.Given{Name: name, Value: value})
+		}
+		return nil
+	}
+	for i, path := range o.VarFiles {
+		if n := len(o.VarsAfter) - len(o.VarFiles) + i; n >= 0 {
+			if err := vars(len(o.Vars) - o.VarsAfter[n]); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, config.Given{File: path})
+	}
+	return out, vars(len(o.Vars))
 }
 
 // Load reads the session's lab and shows what is wrong with it.

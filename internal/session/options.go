@@ -18,6 +18,7 @@ type Options struct {
 	Parallel    int      // operations at once; 0 is the engine's default
 	Vars        []string // name=value
 	VarFiles    []string
+	VarsAfter   []int // for each of VarFiles, from the last one back, how many of Vars come after it: the others it overrides
 	LockTimeout time.Duration
 	Connect     string // libvirt URI of the unlabelled host, "" for what the lab says
 	Version     string // of labctl

@@ -97,7 +97,7 @@ func (e *evaluator) instance(d *source.Decl, ctx *hcl.EvalContext, in assemble.I
 		}
 	}
 	if cycle != nil {
-		in.Lifecycle, more = e.lifecycle(d, node, cycle, in.Addr)
+		in.Lifecycle, more = e.lifecycle(d, node, cycle, in.Addr, ctx)
 		diags = append(diags, more...)
 		diags = append(diags, e.conditions(cycle, "precondition", ctx)...)
 	}
@@ -146,7 +146,7 @@ func (e *evaluator) condition(s *decode.Shape, ctx *hcl.EvalContext, code, summa
 }
 
 // lifecycle reads how a resource may change.
-func (e *evaluator) lifecycle(d *source.Decl, node *decode.Node, s *decode.Shape, addr schema.Addr) (schema.Lifecycle, hcl.Diagnostics) {
+func (e *evaluator) lifecycle(d *source.Decl, node *decode.Node, s *decode.Shape, addr schema.Addr, ctx *hcl.EvalContext) (schema.Lifecycle, hcl.Diagnostics) {
 	var out schema.Lifecycle
 	var diags hcl.Diagnostics
 	if child := node.Child("lifecycle"); child != nil {
@@ -159,7 +159,7 @@ func (e *evaluator) lifecycle(d *source.Decl, node *decode.Node, s *decode.Shape
 		exprs, more := hcl.ExprList(attr.Expr)
 		diags = append(diags, diag.Coded(diag.BadAddress, more)...)
 		for _, expr := range exprs {
-			diags = append(diags, e.trigger(d, expr, addr.Module, &out)...)
+			diags = append(diags, e.trigger(d, expr, addr.Module, ctx, &out)...)
 		}
 	}
 	return out, diags
@@ -225,15 +225,7 @@ func pathOf(t hcl.Traversal) string {
 	return b.String()
 }
 
-// address reads an address that is not evaluated, and puts the module that it stands in before it.
-func address(expr hcl.Expression, module string) (schema.Addr, hcl.Diagnostics) {
-	t, diags := hcl.AbsTraversalForExpr(expr)
-	if diags.HasErrors() {
-		return schema.Addr{}, hcl.Diagnostics{diag.New(diag.BadAddress, expr.Range(), "This is not an address", `Write a reference without quotes, such as vm.nat["a"].`)}
-	}
-	return addressOf(t, module)
-}
-
+// addressOf makes an address of a reference, and puts the module that it stands in before it.
 func addressOf(t hcl.Traversal, module string) (schema.Addr, hcl.Diagnostics) {
 	var b strings.Builder
 	if module != "" {

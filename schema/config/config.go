@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/assemble"
@@ -23,12 +24,17 @@ import (
 
 // Options are what a lab is read with, beside its files.
 type Options struct {
-	Vars     map[string]string // -var NAME=VALUE
-	VarFiles []string          // -var-file, in order; relative ones are taken from the working directory
-	Env      []string          // NAME=VALUE; those that begin with LABCTL_VAR_ give variables
-	Version  string            // of labctl, held against required_version; "" is held against nothing
+	Given   []Given  // -var and -var-file, in the order of the command line: later ones over earlier ones
+	Env     []string // NAME=VALUE; those that begin with LABCTL_VAR_ give variables
+	Version string   // of labctl, held against required_version; "" is held against nothing
 	// Overlay holds the text of files that are not (or not yet) what the disk has, by path: what an editor shows.
 	Overlay map[string][]byte
+}
+
+// Given is one value of a variable, or a file of values where File is not "". A relative path is taken from the working directory.
+type Given struct {
+	Name, Value string
+	File        string
 }
 
 // Result is a lab that was read. Lab is nil where not even its name is known; where there are errors it lacks the blocks
@@ -105,6 +111,26 @@ func (r *Result) Range(addr schema.Addr, path string) hcl.Range {
 func (r *Result) Pos(addr schema.Addr, path string) schema.Pos {
 	at := r.Range(addr, path)
 	return schema.Pos{File: at.Filename, Line: at.Start.Line, Column: at.Start.Column}
+}
+
+// Evaluate finds the value of an expression that stands in no file of the lab, as of `labctl eval`. What it says where there is
+// none shows no secret.
+func (r *Result) Evaluate(expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
+	ctx := r.EvalContext()
+	v, diags := expr.Value(ctx)
+	if !diags.HasErrors() {
+		return v, diags
+	}
+	_, diags = decode.Evaluate(expr, ctx) // again, for its better messages
+	return cty.DynamicVal, r.Redact(diags)
+}
+
+// Redact takes the lab's secrets out of what diagnostics say.
+func (r *Result) Redact(diags hcl.Diagnostics) hcl.Diagnostics {
+	if r.eval == nil {
+		return diags
+	}
+	return diag.Redact(diags, r.eval.secrets)
 }
 
 // EvalContext is what expressions of the lab's own files see: for `labctl eval`.

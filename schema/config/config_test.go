@@ -117,7 +117,7 @@ func TestHolePunchExample(t *testing.T) {
 }
 
 func TestHolePunchVariable(t *testing.T) {
-	res := load(t, "../../examples/holepunch", Options{Vars: map[string]string{"nat_b": "symmetric"}})
+	res := load(t, "../../examples/holepunch", Options{Given: []Given{{Name: "nat_b", Value: "symmetric"}}})
 	if nat := body[schema.Guest](t, res.Lab, `vm.nat["b"].guest`).NAT; nat.Type != "symmetric" {
 		t.Errorf("NAT b is %q", nat.Type)
 	}

@@ -31,6 +31,7 @@ type evaluator struct {
 	moved       []schema.Moved
 	removed     []schema.Removed
 	imports     []schema.Import
+	triggers    []trigger
 	diags       hcl.Diagnostics
 }
 
@@ -54,6 +55,7 @@ func (e *evaluator) run(root *source.Module, decls []*source.Decl) {
 	}
 	e.outputsOf(root)
 	e.refactorings(root)
+	e.missingTriggers()
 }
 
 // lastUses lists for each declaration those of its module that no later one refers to: their values are large, and need not

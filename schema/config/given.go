@@ -19,7 +19,7 @@ import (
 const envPrefix = "LABCTL_VAR_"
 
 // variableValues is what the root's variables are given from outside, later sources over earlier ones: the environment,
-// labctl.hclvars, *.auto.hclvars, -var-file, -var.
+// labctl.hclvars, *.auto.hclvars, and -var and -var-file in the order in which they are given.
 type variableValues struct {
 	text  map[string]textValue // from the environment and -var: read as the variable's type says
 	exprs map[string]*hcl.Attribute
@@ -51,29 +51,23 @@ func readValues(l *source.Loader, root *source.Module, base string, opts Options
 	for _, auto := range l.List(base, ".auto.hclvars", ".auto.hclvars.json") {
 		files = append(files, filepath.Join(base, auto))
 	}
-	for i, path := range slices.Concat(files, opts.VarFiles) {
-		v.file(l, path, declared, i >= len(files))
+	for _, path := range files {
+		v.file(l, path, declared)
 	}
-	for _, label := range sortedKeys(opts.Vars) {
-		if !slices.Contains(declared, label) {
+	for _, given := range opts.Given {
+		switch {
+		case given.File != "":
+			v.file(l, given.File, declared)
+		case !slices.Contains(declared, given.Name):
 			v.diags = append(v.diags, &hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: fmt.Sprintf("-var gives a value to %q, which is no variable of the lab", label), Detail: source.Nearest(label, declared, ""),
+				Severity: hcl.DiagError, Summary: fmt.Sprintf("-var gives a value to %q, which is no variable of the lab", given.Name), Detail: source.Nearest(given.Name, declared, ""),
 			})
-			continue
+		default:
+			v.set(given.Name, textValue{text: given.Value, source: "-var"})
 		}
-		v.set(label, textValue{text: opts.Vars[label], source: "-var"})
 	}
 	diag.Coded(diag.UnknownVar, v.diags)
 	return v
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (v *variableValues) set(label string, value textValue) {
@@ -81,8 +75,8 @@ func (v *variableValues) set(label string, value textValue) {
 	v.text[label] = value
 }
 
-// file reads a file of values. Named says that the user named it, so that it must be there.
-func (v *variableValues) file(l *source.Loader, path string, declared []string, named bool) {
+// file reads a file of values.
+func (v *variableValues) file(l *source.Loader, path string, declared []string) {
 	text, err := l.Read(path)
 	if err != nil {
 		v.diags = append(v.diags, diag.FromError(diag.BadVarFile, err))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/decode"
@@ -91,10 +92,15 @@ func counted(attr *hcl.Attribute, ctx *hcl.EvalContext) ([]instance, bool, hcl.D
 	if diags.HasErrors() || !v.IsKnown() {
 		return nil, false, diags
 	}
-	if v.IsNull() || v.Type() != cty.Number || !v.AsBigFloat().IsInt() || v.AsBigFloat().Sign() < 0 {
+	if v.Sensitive {
+		return nil, false, badInstances(v, ctx, attr, diag.SensitiveKey, "count may not be sensitive",
+			"How many instances there are is shown. Use nonsensitive(…) where the number is no secret.")
+	}
+	number, err := convert.Convert(v.Value, cty.Number) // of text too, as -var gives it to a variable without a type
+	if err != nil || number.IsNull() || !number.AsBigFloat().IsInt() || number.AsBigFloat().Sign() < 0 {
 		return nil, false, badInstances(v, ctx, attr, diag.BadInstances, "count takes a whole number from 0", "")
 	}
-	n, _ := v.AsBigFloat().Int64()
+	n, _ := number.AsBigFloat().Int64()
 	if n > maxInstances {
 		return nil, false, badInstances(v, ctx, attr, diag.BadInstances, "count is too large", fmt.Sprintf("At most %d instances can be made.", maxInstances))
 	}
@@ -136,10 +142,12 @@ func eachOf(attr *hcl.Attribute, ctx *hcl.EvalContext) ([]instance, bool, hcl.Di
 	var list []instance
 	for it := raw.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		if !value.IsKnown() && ty.IsSetType() || ty.IsSetType() && value.IsNull() {
+		switch {
+		case ty.IsSetType() && !value.IsKnown():
 			return nil, false, nil
-		}
-		if ty.IsSetType() {
+		case ty.IsSetType() && value.IsNull():
+			return nil, false, badInstances(v, ctx, attr, diag.BadInstances, "for_each holds null", "Its elements become keys, so they are text. compact([…]) leaves null and empty text out.")
+		case ty.IsSetType():
 			key = value
 		}
 		list = append(list, instance{

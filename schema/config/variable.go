@@ -52,6 +52,9 @@ func (e *evaluator) signature(d *source.Decl) (signature, hcl.Diagnostics) {
 	}
 	if attr := d.Shape.Attrs["default"]; attr != nil {
 		v, more := attr.Expr.Value(nil)
+		if !more.HasErrors() && v.IsNull() && !sig.nullable {
+			more = hcl.Diagnostics{diag.New(diag.BadDefinition, attr.Expr.Range(), fmt.Sprintf("The default of var.%s is null", d.Name.Label), "With nullable = false null is no value of it.")}
+		}
 		diags = append(diags, diag.Coded(diag.NotStatic, more)...)
 		if !more.HasErrors() {
 			fits, err := sig.convert(v)
@@ -104,7 +107,7 @@ func (e *evaluator) variable(d *source.Decl, s *scope) cty.Value {
 		v = sig.fallback
 	}
 	if v == cty.NilVal {
-		if s.parent == nil {
+		if s.parent == nil && !sig.failed {
 			e.diags = append(e.diags, diag.New(diag.NoValue, d.At, fmt.Sprintf("The variable %q has no value", d.Name.Label),
 				fmt.Sprintf("Give it one with -var %s=…, in labctl.hclvars, or as LABCTL_VAR_%s; or give it a default here.", d.Name.Label, d.Name.Label)))
 		}

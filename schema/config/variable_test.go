@@ -33,13 +33,22 @@ output "v" { value = var.v }
 		{"b.auto", func(f map[string]string, _ *Options, _ string) { f["b.auto.hclvars.json"] = `{"v": "b.auto"}` }},
 		{"file", func(f map[string]string, o *Options, dir string) {
 			f["x.vars"] = `v = "file"`
-			o.VarFiles = append(o.VarFiles, filepath.Join(dir, "x.vars"))
+			o.Given = append(o.Given, Given{File: filepath.Join(dir, "x.vars")})
 		}},
 		{"second file", func(f map[string]string, o *Options, dir string) {
 			f["y.vars"] = `v = "second file"`
-			o.VarFiles = append(o.VarFiles, filepath.Join(dir, "y.vars"))
+			o.Given = append(o.Given, Given{File: filepath.Join(dir, "y.vars")})
 		}},
-		{"-var", func(_ map[string]string, o *Options, _ string) { o.Vars = map[string]string{"v": "-var"} }},
+		{"-var", func(_ map[string]string, o *Options, _ string) {
+			o.Given = append(o.Given, Given{Name: "v", Value: "-var"})
+		}},
+		{"file after -var", func(f map[string]string, o *Options, dir string) {
+			f["z.vars"] = `v = "file after -var"`
+			o.Given = append(o.Given, Given{File: filepath.Join(dir, "z.vars")})
+		}},
+		{"second -var", func(_ map[string]string, o *Options, _ string) {
+			o.Given = append(o.Given, Given{Name: "v", Value: "second -var"})
+		}},
 	}
 	for last := range sources {
 		files, opts := map[string]string{"lab.hcl": lab}, Options{}
@@ -71,8 +80,8 @@ variable "null" {
 }
 output "o" { value = [var.list, var.object, var.text, var.any, var.null] }
 `})
-	res := load(t, dir, Options{Vars: map[string]string{
-		"list": "[1, 2]", "object": `{ a = 7 }`, "text": "[not a list]", "any": `{ "k" = [true] }`,
+	res := load(t, dir, Options{Given: []Given{
+		{Name: "list", Value: "[1, 2]"}, {Name: "object", Value: `{ a = 7 }`}, {Name: "text", Value: "[not a list]"}, {Name: "any", Value: `{ "k" = [true] }`},
 	}, Overlay: map[string][]byte{filepath.Join(dir, "labctl.hclvars"): []byte("null = null")}})
 	want := `{"o":[[1,2],{"a":"7","b":["x"],"c":{"d":true}},"[not a list]",{"k":[true]},"fallback"]}`
 	if d := cmp.Diff(want, outputs(t, res)); d != "" {
@@ -88,13 +97,13 @@ variable "ports" { type = list(number) }
 		opts Options
 		want []string
 	}{
-		"-var of the wrong type": {Options{Vars: map[string]string{"ports": `["ssh"]`}}, []string{"LAB0202", "a number is required"}},
-		"-var that is no HCL":    {Options{Vars: map[string]string{"ports": `[1,`}}, []string{"LAB0202", "-var"}},
-		"-var of nothing":        {Options{Vars: map[string]string{"prots": `[]`, "ports": "[]"}}, []string{"LAB0204", `Did you mean "ports"?`}},
-		"file of the wrong type": {Options{VarFiles: []string{dir + "/bad.vars"}}, []string{"LAB0202", "bad.vars:1:9"}},
-		"file with blocks":       {Options{VarFiles: []string{dir + "/block.vars"}}, []string{"LAB0205", "NAME = VALUE"}},
-		"file that is not there": {Options{VarFiles: []string{dir + "/none.vars"}}, []string{"LAB0205", "none.vars"}},
-		"file with a slip":       {Options{VarFiles: []string{dir + "/unknown.vars"}}, []string{"Warning", "LAB0204", "unknown.vars:1:1", `Did you mean "ports"?`}},
+		"-var of the wrong type": {Options{Given: []Given{{Name: "ports", Value: `["ssh"]`}}}, []string{"LAB0202", "a number is required"}},
+		"-var that is no HCL":    {Options{Given: []Given{{Name: "ports", Value: `[1,`}}}, []string{"LAB0202", "-var"}},
+		"-var of nothing":        {Options{Given: []Given{{Name: "prots", Value: `[]`}, {Name: "ports", Value: "[]"}}}, []string{"LAB0204", `Did you mean "ports"?`}},
+		"file of the wrong type": {Options{Given: []Given{{File: dir + "/bad.vars"}}}, []string{"LAB0202", "bad.vars:1:9"}},
+		"file with blocks":       {Options{Given: []Given{{File: dir + "/block.vars"}}}, []string{"LAB0205", "NAME = VALUE"}},
+		"file that is not there": {Options{Given: []Given{{File: dir + "/none.vars"}}}, []string{"LAB0205", "none.vars"}},
+		"file with a slip":       {Options{Given: []Given{{File: dir + "/unknown.vars"}}}, []string{"Warning", "LAB0204", "unknown.vars:1:1", `Did you mean "ports"?`}},
 	} {
 		text := said(t, dir, test.opts)
 		for _, want := range test.want {
@@ -128,7 +137,7 @@ output "o" {
 }
 output "length" { value = nonsensitive(length(var.secret)) }
 `, "bad.hcl": ""})
-	opts := Options{Vars: map[string]string{"secret": "hunter2"}}
+	opts := Options{Given: []Given{{Name: "secret", Value: "hunter2"}}}
 	res := load(t, dir, opts)
 	for _, r := range res.Lab.Resources {
 		if r.Addr.Kind != "vm" {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/labctl/labctl/schema/function"
 	"github.com/labctl/labctl/schema/table"
 )
 
@@ -21,7 +22,10 @@ func clarify(diags hcl.Diagnostics) {
 		switch {
 		case isUnknown && d.EvalContext != nil:
 			d.Summary = fmt.Sprintf("There is no function %q", unknown.CalledFunctionName())
-			d.Detail = suggest(unknown.CalledFunctionName(), functionNames(d.EvalContext))
+			d.Detail = function.Absent()[unknown.CalledFunctionName()]
+			if d.Detail == "" {
+				d.Detail = suggest(unknown.CalledFunctionName(), functionNames(d.EvalContext))
+			}
 		case isCall && call.FunctionCallError() != nil:
 			d.Summary = fmt.Sprintf("The function %s has no answer", call.CalledFunctionName())
 			d.Detail = sentence(call.FunctionCallError().Error())

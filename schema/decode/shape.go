@@ -127,18 +127,39 @@ func (r *Reader) dynamic(parent *table.Block, block *hclsyntax.Block) hcl.Diagno
 		return hcl.Diagnostics{diag.New(diag.WrongLabels, block.DefRange(), "A dynamic block has one label",
 			`It is the kind of block to make: dynamic "interface" { … }.`)}
 	}
-	def := parent.Block(block.Labels[0])
+	def, diags := dynamicKind(parent, block.Labels[0], block.LabelRanges[0])
 	if def == nil {
-		_, kinds := parent.Names()
-		return hcl.Diagnostics{diag.New(diag.UnknownBlock, block.LabelRanges[0],
-			fmt.Sprintf("There is no %q block in %s", block.Labels[0], describe(parent)), suggest(block.Labels[0], kinds))}
+		return diags
 	}
-	var diags hcl.Diagnostics
 	for _, content := range block.Body.Blocks {
 		if content.Type == "content" {
 			_, more := r.Shape(content.Body, def)
 			diags = append(diags, more...)
 		}
+	}
+	return diags
+}
+
+// dynamicKind is the kind of block that a dynamic block makes.
+func dynamicKind(parent *table.Block, kind string, at hcl.Range) (*table.Block, hcl.Diagnostics) {
+	if def := parent.Block(kind); def != nil {
+		return def, nil
+	}
+	_, kinds := parent.Names()
+	return nil, hcl.Diagnostics{diag.New(diag.UnknownBlock, at, fmt.Sprintf("There is no %q block in %s", kind, describe(parent)), suggest(kind, kinds))}
+}
+
+// dynamicOther checks the content of a dynamic block in HCL's JSON syntax.
+func (r *Reader) dynamicOther(parent *table.Block, block *hcl.Block) hcl.Diagnostics {
+	def, diags := dynamicKind(parent, block.Labels[0], block.LabelRanges[0])
+	if def == nil {
+		return diags
+	}
+	// What else is wrong with it is told when it is carried out.
+	body, _, _ := block.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "content"}}})
+	for _, content := range body.Blocks {
+		_, more := r.Shape(content.Body, def)
+		diags = append(diags, more...)
 	}
 	return diags
 }
@@ -177,6 +198,7 @@ func (r *Reader) other(s *Shape, body hcl.Body) hcl.Diagnostics {
 	for _, block := range content.Blocks {
 		if block.Type == "dynamic" {
 			s.Dynamic = true
+			diags = append(diags, r.dynamicOther(s.Def, block)...)
 			continue
 		}
 		child, more := r.Shape(block.Body, s.Def.Block(block.Type))

@@ -48,7 +48,10 @@ func oneOf(word string, enum []string) string {
 
 func unknownArgument(def *table.Block, name string, subject, whole hcl.Range) *hcl.Diagnostic {
 	attrs, blocks := def.Names()
-	detail := ""
+	detail := def.Instead[name]
+	if detail != "" {
+		return diag.In(diag.New(diag.UnknownArgument, subject, fmt.Sprintf("There is no %q in %s", name, describe(def)), detail), whole)
+	}
 	if slices.Contains(blocks, name) {
 		detail = fmt.Sprintf("%s is a nested block. Write it with braces and without the equals sign: %s", name, header(def.Block(name)))
 	} else if nearest := table.Nearest(name, attrs); nearest != "" {
@@ -70,7 +73,10 @@ func isComputed(def *table.Block, name string) bool {
 
 func unknownBlock(parent *table.Block, block *hclsyntax.Block) *hcl.Diagnostic {
 	attrs, blocks := parent.Names()
-	detail := ""
+	detail := parent.Instead[block.Type]
+	if detail != "" {
+		return diag.In(diag.New(diag.UnknownBlock, block.TypeRange, fmt.Sprintf("There is no %q in %s", block.Type, describe(parent)), detail), block.DefRange())
+	}
 	if slices.Contains(attrs, block.Type) {
 		detail = fmt.Sprintf("%s is an argument. Write it with an equals sign: %s = …", block.Type, block.Type)
 	} else {

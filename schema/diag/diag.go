@@ -93,7 +93,8 @@ func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
 		k := key{summary: d.Summary}
 		if d.Subject != nil {
 			k.subject = *d.Subject
-		} else {
+		}
+		if d.Subject == nil || CodeOf(d) == Validation { // conditions of one variable all stand at its value
 			k.detail = d.Detail
 		}
 		if !seen[k] {

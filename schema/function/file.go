@@ -48,12 +48,20 @@ func base64Hash(sum digest) function.Function {
 }
 
 func fileHash(dir string, sum digest) function.Function {
+	return hashOfFile(dir, sum, hex.EncodeToString)
+}
+
+func base64FileHash(dir string, sum digest) function.Function {
+	return hashOfFile(dir, sum, base64.StdEncoding.EncodeToString)
+}
+
+func hashOfFile(dir string, sum digest, write func([]byte) string) function.Function {
 	return ofStrings(cty.String, []string{"path"}, func(args []string) (cty.Value, error) {
 		data, err := os.ReadFile(Path(dir, args[0]))
 		if err != nil {
 			return cty.NilVal, function.NewArgError(0, err)
 		}
-		return cty.StringVal(hex.EncodeToString(sum(data))), nil
+		return cty.StringVal(write(sum(data))), nil
 	})
 }
 

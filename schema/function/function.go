@@ -65,7 +65,7 @@ func collections() map[string]function.Function {
 		"coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc,
 		"contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,
 		"flatten": stdlib.FlattenFunc, "index": index(), "keys": stdlib.KeysFunc, "length": length(),
-		"lookup": stdlib.LookupFunc, "matchkeys": matchKeys(), "merge": stdlib.MergeFunc, "one": one(), "range": stdlib.RangeFunc,
+		"lookup": lookup(), "matchkeys": matchKeys(), "merge": stdlib.MergeFunc, "one": one(), "range": stdlib.RangeFunc,
 		"reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
 		"setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sort": stdlib.SortFunc,
 		"transpose": transpose(), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
@@ -76,7 +76,8 @@ func encodings() map[string]function.Function {
 	return map[string]function.Function{
 		"base64decode": encoding.Base64DecodeFunc, "base64encode": encoding.Base64EncodeFunc, "base64gzip": base64Gzip(),
 		"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": stdlib.JSONDecodeFunc, "jsonencode": stdlib.JSONEncodeFunc,
-		"urlencode": encoding.URLEncodeFunc, "yamldecode": yaml.YAMLDecodeFunc, "yamlencode": yaml.YAMLEncodeFunc,
+		"textdecodebase64": textDecodeBase64(), "textencodebase64": textEncodeBase64(),
+		"urldecode": urlDecode(), "urlencode": encoding.URLEncodeFunc, "yamldecode": yaml.YAMLDecodeFunc, "yamlencode": yaml.YAMLEncodeFunc,
 	}
 }
 
@@ -93,13 +94,13 @@ func conversions() map[string]function.Function {
 func hashes() map[string]function.Function {
 	return map[string]function.Function{
 		"md5": crypto.Md5Func, "sha1": crypto.Sha1Func, "sha256": crypto.Sha256Func, "sha512": crypto.Sha512Func,
-		"base64sha256": base64Hash(sha256Sum), "base64sha512": base64Hash(sha512Sum), "uuidv5": uuid.V5Func,
+		"base64sha256": base64Hash(sha256Sum), "base64sha512": base64Hash(sha512Sum), "rsadecrypt": crypto.RsaDecryptFunc, "uuidv5": uuid.V5Func,
 	}
 }
 
 func networks() map[string]function.Function {
 	return map[string]function.Function{
-		"cidrhost": cidr.HostFunc, "cidrnetmask": cidr.NetmaskFunc, "cidrsubnet": cidr.SubnetFunc, "cidrsubnets": cidr.SubnetsFunc,
+		"cidrcontains": cidrContains(), "cidrhost": cidr.HostFunc, "cidrnetmask": cidr.NetmaskFunc, "cidrsubnet": cidr.SubnetFunc, "cidrsubnets": cidr.SubnetsFunc,
 		"mac": mac(),
 	}
 }
@@ -111,6 +112,7 @@ func files(dir string) map[string]function.Function {
 		"fileexists": filesystem.MakeFileExistsFunc(dir), "fileset": filesystem.MakeFileSetFunc(dir),
 		"pathexpand": filesystem.PathExpandFunc,
 		"filemd5":    fileHash(dir, md5Sum), "filesha1": fileHash(dir, sha1Sum), "filesha256": fileHash(dir, sha256Sum),
-		"filesha512": fileHash(dir, sha512Sum),
+		"filesha512": fileHash(dir, sha512Sum), "filebase64sha256": base64FileHash(dir, sha256Sum),
+		"filebase64sha512": base64FileHash(dir, sha512Sum),
 	}
 }

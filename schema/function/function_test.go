@@ -54,6 +54,10 @@ func TestFunctions(t *testing.T) {
 		`filesha1("a.txt") == sha1("hello\n")`, `filesha256("a.txt") == sha256("hello\n")`, `filesha512("a.txt") == sha512("hello\n")`, `basename("/a/b") == "b"`, `dirname("/a/b") == "/a"`, `abspath("a.txt") == "` + dir + `/a.txt"`, `pathexpand("/a") == "/a"`,
 		`templatefile("t.tpl", { names = ["a", "b"] }) == "<A><B>"`, `templatestring("$${a}-$${b}", { a = 1, b = "x" }) == "1-x"`,
 		`mac("x") == "` + schema.MAC("x") + `"`,
+		`lookup({ a = 1 }, "a") == 1`, `lookup(tomap({ a = 1 }), "a") == 1`, `lookup({ a = null }, "a", 2) == null`, `lookup({ a = 1 }, "b", null) == null`, `urldecode("a%20b+c") == "a b c"`,
+		`textencodebase64("hé", "UTF-16LE") == "aADpAA=="`, `textdecodebase64("aADpAA==", "UTF-16LE") == "hé"`, `filebase64sha256("a.txt") == base64sha256("hello\n")`, `filebase64sha512("a.txt") == base64sha512("hello\n")`,
+		`cidrcontains("10.0.0.0/8", "10.1.2.3")`, `!cidrcontains("10.0.0.0/8", "11.0.0.1")`, `cidrcontains("10.0.0.0/8", "10.1.0.0/16")`, `!cidrcontains("10.1.0.0/16", "10.0.0.0/8")`, `cidrcontains("fd00::/8", "fd00::1")`, `!cidrcontains("fd00::/8", "10.0.0.1")`,
+		`!can(rsadecrypt("x", "y"))`,
 	} {
 		v, diags := eval(t, dir, text)
 		v, _ = v.Unmark()
@@ -64,6 +68,8 @@ func TestFunctions(t *testing.T) {
 	for text, want := range map[string]string{
 		`templatefile("bad.tpl", {})`: "nobody", `templatefile("self.tpl", {})`: "templatefile", `file("none")`: "none", `one([1, 2])`: "2 elements", `index([1], 2)`: "no such element",
 		`sum(["x"])`: "number", `timecmp("x", "y")`: "not a time", `length(1)`: "text", `matchkeys([1], [], [])`: "1 values and 0 keys", `templatestring("x", 1)`: "object", `alltrue([null])`: "null",
+		`lookup({ a = 1 }, "b")`: "no default", `lookup([1], "b", 2)`: "a map or an object", `textencodebase64("a", "klingon")`: "klingon", `textencodebase64("€", "ISO-8859-1")`: "characters", `textdecodebase64("!", "UTF-8")`: "Base64",
+		`cidrcontains("10.0.0.0", "10.0.0.1")`: "no prefix", `cidrcontains("10.0.0.0/8", "x")`: "neither",
 	} {
 		if _, diags := eval(t, dir, text); !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
 			t.Errorf("%s: %v", text, diags)

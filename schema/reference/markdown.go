@@ -156,6 +156,11 @@ func functions() string {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&w, "- `%s`\n", signature(name, all[name]))
 	}
+	w.WriteString("\nThose of Terraform that are missing, and what to write instead:\n\n")
+	absent := function.Absent()
+	for _, name := range slices.Sorted(maps.Keys(absent)) {
+		fmt.Fprintf(&w, "- `%s`: %s\n", name, absent[name])
+	}
 	return w.String()
 }
 

@@ -142,6 +142,11 @@ func (l *Loader) add(m *Module, d *Decl) {
 			fmt.Sprintf("The first is at %s:%d. Give one of them another name.", first.At.Filename, first.At.Start.Line)))
 		return
 	}
+	if d.Name.Kind == "var" && l.root.Block("module").Attr(d.Name.Label) != nil {
+		l.Diags = append(l.Diags, diag.In(diag.New(diag.BadName, d.Shape.Labels[0].Range, fmt.Sprintf("A variable cannot have the name %q", d.Name.Label),
+			"In a module block it means something else, so that no value could be given there."), d.At))
+		return
+	}
 	m.Decls[d.Name] = d
 	m.Ordered = append(m.Ordered, d)
 }
@@ -166,7 +171,7 @@ func (l *Loader) call(d *Decl) {
 	dir := filepath.Join(d.Mod.Dir, source.AsString())
 	depth := 0
 	for m := d.Mod; m != nil; m = m.Parent {
-		if m.Dir == dir {
+		if sameFolder(m.Dir, dir) {
 			l.Diags = append(l.Diags, diag.New(diag.Module, at, fmt.Sprintf("The module in %s uses itself", dir), "It would never come to an end."))
 			return
 		}
@@ -181,6 +186,13 @@ func (l *Loader) call(d *Decl) {
 	l.inputs(d)
 }
 
+// sameFolder compares folders that may be written differently, as . and ../lab.
+func sameFolder(a, b string) bool {
+	wholeA, errA := filepath.Abs(a)
+	wholeB, errB := filepath.Abs(b)
+	return a == b || errA == nil && errB == nil && wholeA == wholeB
+}
+
 // inputs holds the arguments of a module call against the module's variables.
 func (l *Loader) inputs(d *Decl) {
 	var names []string
@@ -191,7 +203,11 @@ func (l *Loader) inputs(d *Decl) {
 	}
 	for label, attr := range d.Shape.Attrs {
 		if d.Shape.Def.Attr(label) == nil && d.Child.Decls[Name{"var", label}] == nil {
-			l.Diags = append(l.Diags, diag.In(diag.New(diag.UnknownVar, attr.NameRange, fmt.Sprintf("The module has no variable %q", label), Nearest(label, names, "")), attr.Range))
+			detail := d.Shape.Def.Instead[label]
+			if detail == "" {
+				detail = Nearest(label, names, "")
+			}
+			l.Diags = append(l.Diags, diag.In(diag.New(diag.UnknownVar, attr.NameRange, fmt.Sprintf("The module has no variable %q", label), detail), attr.Range))
 		}
 	}
 	for _, n := range names {

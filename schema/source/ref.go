@@ -107,19 +107,27 @@ func parseRef(t hcl.Traversal) Ref {
 			r.Label = index.Key.AsString()
 		}
 	}
-	if r.Root != "module" {
-		return r
+	if r.Root == "module" {
+		r.Output = outputOf(t, false)
 	}
+	return r
+}
+
+// outputOf is the output that a reference to a module names: o in module.m.o and module.m["a"].o, and, where the module has an
+// instance for each key, in module.m.a.o too.
+func outputOf(t hcl.Traversal, keyed bool) string {
 	for _, step := range t[min(2, len(t)):] {
 		switch step := step.(type) {
 		case hcl.TraverseIndex:
-			continue
+			keyed = false
 		case hcl.TraverseAttr:
-			r.Output = step.Name
+			if !keyed {
+				return step.Name
+			}
+			keyed = false
 		}
-		break
 	}
-	return r
+	return ""
 }
 
 // resolve finds what the references of a declaration are to, in scope of mod.
@@ -147,6 +155,9 @@ func (l *Loader) resolve(d *Decl, mod *Module, traversals []hcl.Traversal) {
 			continue
 		}
 		r.Target = mod.Decls[Name{kind, r.Label}]
+		if kind == "module" && r.Target != nil && r.Target.Shape.Attrs["for_each"] != nil {
+			r.Output = outputOf(t, true)
+		}
 		if r.Target == nil {
 			l.unknownName(mod, t, r)
 			d.Refs = append(d.Refs, r)
@@ -224,6 +235,8 @@ func (l *Loader) unknownRoot(mod *Module, t hcl.Traversal) {
 	}
 	detail := Nearest(root, slices.Compact(slices.Sorted(slices.Values(roots))), "")
 	switch block := labelled(mod, root); {
+	case l.root.Instead[root] != "":
+		detail = l.root.Instead[root]
 	case block != nil && len(t) == 1:
 		detail = fmt.Sprintf("Did you mean %s? Or, where it is to be text, %q in quotes?", block.Name.Kind+"."+root, root)
 	case len(t) == 1:
@@ -261,7 +274,9 @@ func (l *Loader) unknownName(mod *Module, t hcl.Traversal, r Ref) {
 		what = r.Root
 	}
 	detail := Nearest(r.Label, names, r.Root+".")
-	if len(names) == 0 {
+	if len(names) == 0 && r.Root == "host" && l.root.Block("host").Attr(r.Label) != nil {
+		detail = "The lab declares no host. Write host { } with what is said of it."
+	} else if len(names) == 0 {
 		detail = fmt.Sprintf("Declare it: %s %q { … }.", strings.Replace(what, "local value", "locals", 1), r.Label)
 		if what == "local value" {
 			detail = fmt.Sprintf("Declare it: locals { %s = … }.", r.Label)

@@ -136,7 +136,7 @@ func metaAttrs() []Attr {
 
 func lifecycle() Block {
 	return Block{
-		Kind: "lifecycle", Count: AtMost1,
+		Kind: "lifecycle", Count: AtMost1, Instead: instead()["lifecycle"],
 		Doc: "How the thing may change.",
 		Attrs: []Attr{
 			{Name: "prevent_destroy", Type: Bool, Default: "false", Doc: "Whether any plan that would delete or replace the thing is refused. It is kept in the mark on the thing, so it holds after the block is gone too."},

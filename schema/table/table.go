@@ -27,6 +27,7 @@ const (
 	Ref      Type = "ref"      // a block of kind Attr.Ref, or its name
 	Endpoint Type = "endpoint" // a vm, an address, or { vm, address, port }
 	TypeExpr Type = "type"     // a type constraint, such as map(string)
+	OS       Type = "os"       // an operating system's short name in libosinfo's database
 	Static   Type = "static"   // addresses of blocks or arguments, read as they stand and never evaluated
 )
 
@@ -87,8 +88,10 @@ type Block struct {
 	Meta          bool // for_each, count, depends_on and lifecycle apply: MetaAttrs and Lifecycle
 	Referable     bool // KIND.LABEL may be used in expressions
 	RootOnly      bool // it may not stand in a module
-	Doc           string
-	Example       string // HCL that shows it in use
+	// Instead says what to write for names that people bring with them from Terraform and that mean nothing here.
+	Instead map[string]string
+	Doc     string
+	Example string // HCL that shows it in use
 }
 
 // Attr finds an argument by name, computed ones left out.
@@ -127,19 +130,23 @@ func (b *Block) Names() (attrs, blocks []string) {
 // Root is the language: a block with no arguments whose nested blocks are those that stand at the top of a file.
 // Arguments and blocks that come with Meta are already added to each.
 func Root() *Block {
-	root := &Block{Kind: "", Blocks: []Block{
+	root := &Block{Kind: "", Instead: instead()[""], Blocks: []Block{
 		lab(), variable(), locals(), output(), module(),
 		host(), bridge(), network(), image(), vm(), nftables(), check(),
 		moved(), removed(), imported(),
 	}}
 	for i := range root.Blocks {
 		b := &root.Blocks[i]
+		b.Instead = instead()[b.Kind]
 		if !b.Meta {
 			continue
 		}
 		b.Attrs = append(b.Attrs, metaAttrs()...)
 		if b.Kind != "module" {
 			b.Blocks = append(b.Blocks, lifecycle())
+			if b.Instead == nil {
+				b.Instead = instead()["resource"]
+			}
 		}
 	}
 	return root
