@@ -29,6 +29,14 @@ build: ## Build bin/labctl and bin/labctl-guest
 image: build ## Make the micro image, kept from then on
 	$(SUDO) bin/labctl image build micro
 
+.PHONY: alpine
+alpine: .cache/alpine
+
+# Parts of the guest like Alpine's that tests make.
+.cache/alpine: scripts/alpine.sh
+	scripts/alpine.sh $@
+	@touch $@
+
 .PHONY: demo
 demo: deps build ## Raise the example lab on a throwaway host, test it, and take it down
 	@$(SUDO) scripts/demo.sh
@@ -45,14 +53,14 @@ test-race: ## The fast tests under the race detector
 	$(GOTEST) $(TAGS) -race ./internal/... ./provider/... ./schema/...
 
 .PHONY: test-sandbox
-test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
+test-sandbox: build image alpine ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
 	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' \
 		$$($(GO) list ./internal/... ./provider/... ./schema/... ./cmd/labctl-guest/... | grep -v /provider/libvirt$$)
 	@# By itself: it is held against libvirt's own speed.
 	$(GOTEST) $(TAGS),sandbox -v -timeout 15m -exec '$(SANDBOX)' ./provider/libvirt
 
 .PHONY: test-e2e
-test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
+test-e2e: build image alpine ## Tests of the commands with real guests, from HCL to a punched hole
 	$(GOTEST) $(TAGS),sandbox -v -timeout 40m -exec '$(SANDBOX)' ./cmd/labctl/...
 
 .PHONY: test-debian

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,8 @@ func (t *task) nativeKept() bool {
 // lab wants. That comes before netlink has the last word.
 func (t *task) applyNative() {
 	network := false
+	leases := t.leaseChanges()
+	t.Problem("", t.stopLeases(leases))
 	for _, f := range t.nativeFiles() {
 		before := len(t.Changed)
 		if err := t.applyFile(f); err != nil {
@@ -56,6 +59,7 @@ func (t *task) applyNative() {
 		}
 		network = network || len(t.Changed) > before && (strings.HasPrefix(f.Path, "/etc/netplan/") || strings.HasPrefix(f.Path, native.NetworkFolder))
 	}
+	t.Problem("", t.startLeases(leases))
 	t.Problem("nftables", t.enableRules())
 	if network && t.Root == "" {
 		t.Problem("", t.reload())
@@ -110,27 +114,39 @@ func (t *task) settled() bool {
 	return true
 }
 
-// The service that loads /etc/nftables.conf before the network comes up.
-const (
-	rulesUnit  = "/lib/systemd/system/nftables.service"
-	rulesWants = "/etc/systemd/system/sysinit.target.wants/nftables.service"
-)
+// earlyRules is the link by which the system loads its file of rules before the network comes up, and what it leads to; "" where
+// the system has no such service.
+func (s System) earlyRules() (link, target string) {
+	if native.RulesFile(s.exists) == "" {
+		return "", ""
+	}
+	for _, at := range [][2]string{
+		{"/etc/systemd/system/sysinit.target.wants/nftables.service", "/lib/systemd/system/nftables.service"},
+		{"/etc/runlevels/boot/nftables", "/etc/init.d/nftables"}, // OpenRC
+	} {
+		if s.exists(at[1]) && s.exists(filepath.Dir(filepath.Dir(at[0]))) {
+			return at[0], at[1]
+		}
+	}
+	return "", ""
+}
 
 // enableRules has the system load the rules early at boot, so that no packet comes before them. Rules that name a NIC by its
 // index cannot be: the helper loads them once the NICs are there.
 func (t *task) enableRules() error {
 	early := t.want.Ruleset != nil && native.LoadsEarly(t.want.Ruleset)
-	if !t.exists(rulesUnit) || !t.exists("/etc/nftables.conf") || t.want.Ruleset == nil && t.kept.Guest.Ruleset == nil {
+	link, target := t.earlyRules()
+	if link == "" || t.want.Ruleset == nil && t.kept.Guest.Ruleset == nil {
 		return nil
 	}
-	switch there := t.there(rulesWants); {
+	switch there := t.there(link); {
 	case early && !there:
-		if err := os.MkdirAll(t.path("/etc/systemd/system/sysinit.target.wants"), 0o755); err != nil {
+		if err := os.MkdirAll(t.path(filepath.Dir(link)), 0o755); err != nil {
 			return err
 		}
-		return os.Symlink(rulesUnit, t.path(rulesWants))
+		return os.Symlink(target, t.path(link))
 	case !early && there:
-		if err := os.Remove(t.path(rulesWants)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(t.path(link)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -13,17 +13,18 @@ import (
 const (
 	unitPath  = "/etc/systemd/system/labctl-guest.service"
 	unitWants = "/etc/systemd/system/multi-user.target.wants/labctl-guest.service"
-	localPath = "/etc/local.d/labctl-guest.start"
-	localWant = "/etc/runlevels/default/local"
+	initPath  = "/etc/init.d/labctl-guest"
+	initWants = "/etc/runlevels/default/labctl-guest"
 )
 
 // unit comes after the system's own network configuration, which it corrects, and before the agent, so that whoever
-// reaches the guest finds it converged.
+// reaches the guest finds it converged. On a first boot it also comes before cloud-init installs packages, for which it may take a
+// route or a file of apt's.
 const unit = `[Unit]
 Description=Converge this guest to what its lab declares
 Documentation=https://github.com/labctl/labctl
 After=network.target systemd-networkd.service systemd-sysctl.service nftables.service networking.service
-Before=qemu-guest-agent.service
+Before=qemu-guest-agent.service cloud-config.service
 
 [Service]
 Type=oneshot
@@ -34,7 +35,21 @@ ExecStart=` + helper.InstallPath + ` boot
 WantedBy=multi-user.target
 `
 
-const local = "#!/bin/sh\nexec " + helper.InstallPath + " boot\n"
+// initScript is the same for OpenRC. Networks, settings and rules are in the runlevel before it where they are as usual.
+const initScript = `#!/sbin/openrc-run
+description="Converge this guest to what its lab declares"
+
+depend() {
+	after net networking sysctl nftables
+	before qemu-guest-agent
+}
+
+start() {
+	ebegin "Converging to what the lab declares"
+	` + helper.InstallPath + ` boot
+	eend $?
+}
+`
 
 // service reports whether the next boot will call the helper. Only systemd and OpenRC are known; the micro image calls it
 // by itself, as others may.
@@ -43,7 +58,7 @@ func (s System) service() bool {
 	case s.exists("/run/systemd/system"):
 		return s.there(unitPath) && s.there(unitWants) && s.there(helper.InstallPath)
 	case s.exists("/run/openrc"):
-		return s.there(localPath) && s.there(localWant) && s.there(helper.InstallPath)
+		return s.there(initPath) && s.there(initWants) && s.there(helper.InstallPath)
 	}
 	return true
 }
@@ -70,7 +85,7 @@ func (t *task) installService() error {
 	}
 	file, text, mode, link, target := unitPath, unit, fs.FileMode(0o644), unitWants, unitPath
 	if !t.exists("/run/systemd/system") {
-		file, text, mode, link, target = localPath, local, 0o755, localWant, "/etc/init.d/local"
+		file, text, mode, link, target = initPath, initScript, 0o755, initWants, initPath
 	}
 	if !t.there(file) {
 		if err := t.write(t.ctx, file, text, mode); err != nil {

@@ -14,7 +14,7 @@ import (
 func TestServiceIsInstalledWhereTheSystemNeedsOne(t *testing.T) {
 	for manager, want := range map[string][]string{
 		"run/systemd/system": {unitPath, unitWants, helper.InstallPath},
-		"run/openrc":         {localPath, localWant, helper.InstallPath},
+		"run/openrc":         {initPath, initWants, helper.InstallPath},
 		"run/other":          {},
 	} {
 		s := System{Root: t.TempDir(), Host: host.Local{}}
@@ -42,7 +42,7 @@ func TestServiceIsInstalledWhereTheSystemNeedsOne(t *testing.T) {
 }
 
 func TestUnitRunsTheInstalledHelper(t *testing.T) {
-	if !strings.Contains(unit, "ExecStart=/usr/local/sbin/labctl-guest boot\n") || !strings.Contains(local, "/usr/local/sbin/labctl-guest boot\n") {
-		t.Error(unit, local)
+	if !strings.Contains(unit, "ExecStart=/usr/local/sbin/labctl-guest boot\n") || !strings.Contains(initScript, "/usr/local/sbin/labctl-guest boot\n") {
+		t.Error(unit, initScript)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/labctl/labctl/internal/guest/lease"
+	"github.com/labctl/labctl/internal/guest/native"
 	"github.com/labctl/labctl/internal/guest/network"
 	"github.com/labctl/labctl/internal/guest/note"
 	"github.com/labctl/labctl/internal/guest/ruleset"
@@ -59,8 +60,10 @@ func (s System) task(ctx context.Context, want *schema.Guest, kept helper.Persis
 	report := &note.Report{}
 	t := &task{
 		System: s, Report: report, ctx: ctx, want: want, kept: kept, keep: kept,
-		network: &network.Network{Report: report, Want: want, Kept: kept.Guest, Before: kept.Before.MTU},
-		rules:   &ruleset.Rules{Report: report, Host: s.Host, Note: s.path(rulesetNote), Want: want, Kept: kept.Guest},
+		network: &network.Network{
+			Report: report, Want: want, Kept: kept.Guest, Before: kept.Before.MTU, Scripts: native.Detect(s.exists) == native.Ifupdown,
+		},
+		rules: &ruleset.Rules{Report: report, Host: s.Host, Note: s.path(rulesetNote), Want: want, Kept: kept.Guest},
 	}
 	if lease.Needed() {
 		t.clients = &lease.Clients{Report: report, Host: s.Host, Dir: s.path(helper.RunDir)}

@@ -28,7 +28,9 @@ func metaData(instance, hostname string) []byte {
 const install = `set -e
 [ -x /usr/local/sbin/labctl-guest ] && exit 0
 mkdir -p /run/labctl-seed
-mount -t iso9660 -o ro /dev/disk/by-label/` + Label + ` /run/labctl-seed
+disc=/dev/disk/by-label/` + Label + `
+[ -e "$disc" ] || disc=$(findfs LABEL=` + Label + `)
+mount -t iso9660 -o ro "$disc" /run/labctl-seed
 mkdir -p /usr/local/sbin
 gzip -dc /run/labctl-seed/` + HelperPath + ` >/usr/local/sbin/labctl-guest.new
 chmod 0755 /usr/local/sbin/labctl-guest.new
@@ -54,10 +56,23 @@ EOT
   systemctl enable labctl-guest.service
   systemctl start --no-block labctl-guest.service
 else
-  mkdir -p /etc/local.d
-  printf '#!/bin/sh\nexec /usr/local/sbin/labctl-guest boot\n' >/etc/local.d/labctl-guest.start
-  chmod 0755 /etc/local.d/labctl-guest.start
-  rc-update add local default
+  cat >/etc/init.d/labctl-guest <<'EOT'
+#!/sbin/openrc-run
+description="Converge this guest to what its lab declares"
+
+depend() {
+	after net networking sysctl nftables
+	before qemu-guest-agent
+}
+
+start() {
+	ebegin "Converging to what the lab declares"
+	/usr/local/sbin/labctl-guest boot
+	eend $?
+}
+EOT
+  chmod 0755 /etc/init.d/labctl-guest
+  rc-update add labctl-guest default
   /usr/local/sbin/labctl-guest boot
 fi
 `

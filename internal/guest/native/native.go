@@ -8,6 +8,7 @@ package native
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func Detect(exists func(path string) bool) Kind {
 		return Netplan
 	case exists("/run/systemd/netif/state"): // it runs
 		return Networkd
-	case exists("/etc/network/interfaces") && (exists("/sbin/ifup") || exists("/usr/sbin/ifup")):
+	case exists(InterfacesFile) && (exists("/sbin/ifup") || exists("/usr/sbin/ifup")):
 		return Ifupdown
 	}
 	return None
@@ -73,7 +74,10 @@ func Files(kind Kind, g *schema.Guest, exists func(path string) bool) []schema.F
 			add(base+".network", networkd(g, i), "0644")
 		}
 	case Ifupdown:
-		add("/etc/network/interfaces", ifupdown(g), "0644")
+		add(InterfacesFile, ifupdown(g), "0644")
+		if keepsResolv(g) && exists(dhcpScript) {
+			add(dhcpConfig, "RESOLV_CONF=no\n", "0644")
+		}
 	}
 	if exists("/etc/cloud/cloud.cfg.d") {
 		add("/etc/cloud/cloud.cfg.d/99-labctl-network.cfg", "network: {config: disabled}\n", "0644")
@@ -81,11 +85,20 @@ func Files(kind Kind, g *schema.Guest, exists func(path string) bool) []schema.F
 	if text := sysctl(g); text != "" {
 		add("/etc/sysctl.d/90-labctl.conf", text, "0644")
 	}
-	if g.Ruleset != nil && exists("/etc/nftables.conf") {
-		out = append(out, schema.File{Path: "/etc/nftables.conf", Mode: "0755",
-			Content: "#!/usr/sbin/nft -f\n" + Header + "flush ruleset\n" + g.Ruleset.Text})
+	if path := RulesFile(exists); g.Ruleset != nil && path != "" {
+		out = append(out, schema.File{Path: path, Mode: "0755", Content: "#!/usr/sbin/nft -f\n" + Header + "flush ruleset\n" + g.Ruleset.Text})
 	}
 	return out
+}
+
+// RulesFile is what the system's nftables service loads at boot, "" where it has none: Debian's, or Alpine's.
+func RulesFile(exists func(path string) bool) string {
+	for _, path := range []string{"/etc/nftables.conf", "/etc/nftables.nft"} {
+		if exists(path) {
+			return path
+		}
+	}
+	return ""
 }
 
 func sysctl(g *schema.Guest) string {
@@ -128,10 +141,28 @@ func to(r schema.Route) string {
 func routesOf(g *schema.Guest, i schema.GuestInterface) []schema.Route {
 	var out []schema.Route
 	for _, r := range g.Routes {
-		nowhere := r.Interface == "" && (r.Type != "" && r.Type != "unicast" || len(g.Interfaces) == 1)
-		if r.Interface == i.Name || nowhere && i.Name == g.Interfaces[0].Name {
+		if way(g, r) == i.Name {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// way is the interface that a route is written with: the declared one, else the one in whose subnet the gateway is, else the first.
+func way(g *schema.Guest, r schema.Route) string {
+	if r.Interface != "" {
+		return r.Interface
+	}
+	via, _ := netip.ParseAddr(r.Via)
+	for _, i := range g.Interfaces {
+		for _, address := range i.Addresses {
+			if p, err := netip.ParsePrefix(address); err == nil && p.Contains(via) {
+				return i.Name
+			}
+		}
+	}
+	if len(g.Interfaces) == 0 {
+		return ""
+	}
+	return g.Interfaces[0].Name
 }

@@ -118,3 +118,10 @@ func TestRulesThatNameALinkByItsIndexLoadLate(t *testing.T) {
 		}
 	}
 }
+
+func TestLeases(t *testing.T) {
+	got := native.Leases("auto eth0\niface eth0 inet dhcp\niface eth1 inet static\n\taddress 10.0.0.1\niface eth2 inet6 dhcp\n#iface eth3 inet dhcp\n")
+	if diff := cmp.Diff(map[string]bool{"eth0": true}, got); diff != "" {
+		t.Error(diff)
+	}
+}

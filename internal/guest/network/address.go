@@ -24,7 +24,7 @@ type live struct {
 }
 
 // addresses are the addresses of a link that count: what the kernel or a daemon made by itself is not among them.
-func addresses(link netlink.Link, want schema.GuestInterface) ([]live, error) {
+func (n *Network) addresses(link netlink.Link, want schema.GuestInterface) ([]live, error) {
 	all, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
@@ -39,7 +39,7 @@ func addresses(link netlink.Link, want schema.GuestInterface) ([]live, error) {
 		ones, _ := a.Mask.Size()
 		prefix := netip.PrefixFrom(ip.Unmap(), ones)
 		_, wanted := declared[prefix]
-		if !wanted && (ip.Is6() && ip.IsLinkLocalUnicast() || isLeased(a, prefix, want)) {
+		if !wanted && (ip.Is6() && ip.IsLinkLocalUnicast() || n.isLeased(a, prefix, want)) {
 			continue
 		}
 		out = append(out, live{prefix, a})
@@ -48,9 +48,9 @@ func addresses(link netlink.Link, want schema.GuestInterface) ([]live, error) {
 }
 
 // isLeased reports whether an address has come by DHCP or by router advertisement where the interface takes such.
-func isLeased(a netlink.Addr, prefix netip.Prefix, want schema.GuestInterface) bool {
+func (n *Network) isLeased(a netlink.Addr, prefix netip.Prefix, want schema.GuestInterface) bool {
 	if a.Flags&unix.IFA_F_PERMANENT != 0 {
-		return false
+		return n.Scripts && prefix.Addr().Is4() && want.DHCP4
 	}
 	if prefix.Addr().Is4() {
 		return want.DHCP4
@@ -71,7 +71,7 @@ func prefixes(declared []string) map[netip.Prefix]string {
 
 func (n *Network) observeAddresses(have *schema.GuestInterface, want schema.GuestInterface, link netlink.Link) error {
 	have.Addresses = nil
-	there, err := addresses(link, want)
+	there, err := n.addresses(link, want)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func connectedRoutes(link netlink.Link) (map[netip.Prefix]bool, error) {
 }
 
 func (n *Network) applyAddresses(link netlink.Link, want schema.GuestInterface) error {
-	there, err := addresses(link, want)
+	there, err := n.addresses(link, want)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (n *Network) applyAddresses(link netlink.Link, want schema.GuestInterface) 
 		return err
 	}
 	// Looked at again: with a primary address the kernel may have dropped others of its subnet.
-	if there, err = addresses(link, want); err != nil {
+	if there, err = n.addresses(link, want); err != nil {
 		return err
 	}
 	var errs []error

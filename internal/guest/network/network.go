@@ -13,6 +13,9 @@ type Network struct {
 	Want   *schema.Guest  // as declared
 	Kept   *schema.Guest  // as declared before; never nil
 	Before map[string]int // MTU by MAC, before labctl set one
+	// Scripts says that the system's DHCP clients set what they are given by scripts (ifupdown's do), which makes it look like set
+	// by hand: addresses for ever, and routes of no daemon.
+	Scripts bool
 
 	have *schema.Guest
 }

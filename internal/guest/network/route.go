@@ -178,8 +178,8 @@ func covers(i schema.GuestInterface, ip netip.Addr) bool {
 }
 
 // owned reports whether a route is the lab's to keep or remove: one that somebody has set, and not the kernel or a daemon,
-// on a declared interface, or leading nowhere in a table that the lab uses.
-func (n *Network) owned(r netlink.Route, declared map[int]bool) bool {
+// on a declared interface, or leading nowhere in a table that the lab uses. leases are the interfaces on which scripts set routes.
+func (n *Network) owned(r netlink.Route, declared, leases map[int]bool) bool {
 	if r.Protocol != unix.RTPROT_STATIC && r.Protocol != unix.RTPROT_BOOT || r.Table == unix.RT_TABLE_LOCAL {
 		return false
 	}
@@ -192,7 +192,7 @@ func (n *Network) owned(r netlink.Route, declared map[int]bool) bool {
 			return true
 		}
 	}
-	return declared[r.LinkIndex]
+	return declared[r.LinkIndex] && !(r.Protocol == unix.RTPROT_BOOT && r.Family == netlink.FAMILY_V4 && leases[r.LinkIndex])
 }
 
 // ownRoutes are the live routes that are the lab's, with the indexes of all links by name and back.
@@ -202,22 +202,24 @@ func (n *Network) ownRoutes() (routes []netlink.Route, byName map[string]int, by
 		return nil, nil, nil, fmt.Errorf("list links: %w", err)
 	}
 	byName, byIndex = map[string]int{}, map[int]string{}
-	macs := map[string]bool{}
+	byMAC := map[string]schema.GuestInterface{}
 	for _, i := range n.Want.Interfaces {
-		macs[strings.ToLower(i.MAC)] = true
+		byMAC[strings.ToLower(i.MAC)] = i
 	}
-	declared := map[int]bool{}
+	declared, leases := map[int]bool{}, map[int]bool{}
 	for _, link := range links {
 		attrs := link.Attrs()
 		byName[attrs.Name], byIndex[attrs.Index] = attrs.Index, attrs.Name
-		declared[attrs.Index] = macs[attrs.HardwareAddr.String()] && !virtual[link.Type()]
+		if i, known := byMAC[attrs.HardwareAddr.String()]; known && !virtual[link.Type()] {
+			declared[attrs.Index], leases[attrs.Index] = true, n.Scripts && i.DHCP4
+		}
 	}
 	all, err := allRoutes()
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	for _, r := range all {
-		if n.owned(r, declared) {
+		if n.owned(r, declared, leases) {
 			routes = append(routes, r)
 		}
 	}
