@@ -26,7 +26,7 @@ build: ## Build bin/labctl and bin/labctl-guest
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/labctl-guest ./cmd/labctl-guest
 
 .PHONY: image
-image: build ## Make the micro image, kept from then on
+image: build alpine ## Make the micro image, and fetch what tests of guests need; kept from then on
 	$(SUDO) bin/labctl image build micro
 
 .PHONY: alpine
@@ -53,14 +53,14 @@ test-race: ## The fast tests under the race detector
 	$(GOTEST) $(TAGS) -race ./internal/... ./provider/... ./schema/...
 
 .PHONY: test-sandbox
-test-sandbox: build image alpine ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
+test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
 	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' \
 		$$($(GO) list ./internal/... ./provider/... ./schema/... ./cmd/labctl-guest/... | grep -v /provider/libvirt$$)
 	@# By itself: it is held against libvirt's own speed.
 	$(GOTEST) $(TAGS),sandbox -v -timeout 15m -exec '$(SANDBOX)' ./provider/libvirt
 
 .PHONY: test-e2e
-test-e2e: build image alpine ## Tests of the commands with real guests, from HCL to a punched hole
+test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
 	$(GOTEST) $(TAGS),sandbox -v -timeout 40m -exec '$(SANDBOX)' ./cmd/labctl/...
 
 .PHONY: test-debian
