@@ -77,6 +77,7 @@ var rooms = []room{
 	{"internal/session", []string{"*"}, "it wires hosts, providers and the engine together for the commands"},
 	{"internal/drawing", []string{"schema"}, "it draws what the files say"},
 	{"internal/lsp", []string{"schema"}, "an editor is told what the files say; it reaches no host"},
+	{"internal/osinfo", []string{"schema"}, "it reads a database of systems, and knows no lab"},
 	{"internal/format", []string{"schema"}, "formatting knows the language alone"},
 	{"internal/doctor", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/argv", nil, "it reads words, and knows nothing of labs"},

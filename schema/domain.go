@@ -19,6 +19,8 @@ type Domain struct {
 	Virt        string       `json:"virt,omitempty"`     // "auto", "kvm" or "qemu" as declared; a live domain's is "kvm" or "qemu"
 	Firmware    string       `json:"firmware,omitempty"` // "bios" or "uefi"
 	OSVariant   string       `json:"os_variant,omitempty"`
+	OSID        string       `json:"os_id,omitempty"` // os_variant's identity in libosinfo's database
+	System      System       `json:"system,omitzero"`
 	Boot        Boot         `json:"boot,omitzero"`
 	Disks       []Disk       `json:"disk,omitempty"`
 	Interfaces  []NIC        `json:"interface,omitempty"`
@@ -37,6 +39,29 @@ type Domain struct {
 	// Seed is the guest's configuration, put on the seed disc so that the first boot comes up converged. It is not
 	// compared here (the Guest resource is), and it is linked again by Lab.Link after decoding JSON.
 	Seed *Guest `json:"-"`
+}
+
+// System is what a machine is given for the sake of the operating system that os_variant names, and what no argument says.
+type System struct {
+	Clock  string `json:"clock,omitempty"`  // what the hardware clock shows: "utc" or "localtime"
+	Video  string `json:"video,omitempty"`  // model of the video card; "" where there is no screen
+	USB    string `json:"usb,omitempty"`    // model of the USB controller; "" where nothing is on it
+	Cores  bool   `json:"cores,omitempty"`  // the processors are cores of one socket, and not a socket each
+	HyperV bool   `json:"hyperv,omitempty"` // KVM offers Hyper-V's interfaces too
+}
+
+// OSDefaults is what libosinfo's database says that an operating system wants of a machine.
+type OSDefaults struct {
+	ID, Name string // "http://debian.org/debian/11", "Debian 11"
+	Machine  string // "q35" or "pc"; "" on other architectures
+	Firmware string // "uefi" where it starts from nothing else
+	Disk     string // bus of its disks
+	NIC      string // model of its cards
+	Memory   uint64 // bytes; 0 where the database does not say
+	VCPUs    int    // likewise
+	Storage  uint64 // bytes of its root disk; likewise
+	TPM      bool   // it does not install without one
+	System   System
 }
 
 // ImageRef is the image that a domain starts from.
@@ -66,7 +91,7 @@ type Disk struct {
 	Size      uint64 `json:"size,omitempty"`   // bytes
 	Source    string `json:"source,omitempty"` // path of an existing file or block device; "" makes one in the lab's folder
 	Format    string `json:"format,omitempty"` // "qcow2" or "raw"
-	Bus       string `json:"bus,omitempty"`    // "virtio", "scsi", "sata", "usb"
+	Bus       string `json:"bus,omitempty"`    // "virtio", "scsi", "sata", "ide", "usb"
 	ReadOnly  bool   `json:"readonly,omitempty"`
 	Shareable bool   `json:"shareable,omitempty"`
 	BootOrder int    `json:"boot_order,omitempty"`

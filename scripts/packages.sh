@@ -7,6 +7,7 @@ packages=(
   ovmf swtpm-tools                                                 # their firmware and TPMs
   nftables netplan.io iproute2 conntrack dnsmasq-base iptables     # networks
   dbus systemd                                                     # the sandbox
+  osinfo-db                                                        # what os_variant means
   # What the micro image is made of.
   linux-image-cloud-amd64 busybox-static qemu-guest-agent ncat tcpdump cpio e2fsprogs kmod zstd
   # What labctl is built with: Go itself is taken as installed.

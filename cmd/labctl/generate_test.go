@@ -24,7 +24,7 @@ var leftOut = map[string]string{
 	"bridge.port_priority": "needs ports", "bridge.renderer": "NetworkManager is not there",
 	"vm.name": "the name that is derived is unique", "vm.image": "machines stay off", "vm.clone": "needs a machine to copy",
 	"vm.linked": "goes with clone", "vm.cdrom": "needs an installer", "vm.arch": "the host's own", "vm.xml": "has a test of its own",
-	"vm.os_variant": "needs libosinfo", "vm.packages": "first boot only", "vm.user_data": "first boot only", "vm.ssh": "first boot only",
+	"vm.packages": "first boot only", "vm.user_data": "first boot only", "vm.ssh": "first boot only",
 	"vm.interface.network": "excludes bridge", "vm.interface.impair": "is of running machines", "vm.interface.dhcp4": "excludes addresses here",
 	"vm.interface.dhcp6": "excludes addresses here", "vm.disk.source": "needs a file", "vm.disk.boot_order": "excludes boot.order",
 	"vm.boot.initrd": "goes with an image", "vm.tpm": "needs swtpm", "vm.filesystem": "needs a folder", "vm.hostdev": "needs a device",
@@ -136,7 +136,7 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 	case "vm.memory":
 		return fmt.Sprintf("\"%dMiB\"", 32+g.IntN(32))
 	case "vm.max_memory":
-		return fmt.Sprintf("\"%dMiB\"", 512+g.IntN(32))
+		return fmt.Sprintf("\"%dMiB\"", 8192+g.IntN(32))
 	case "vm.vcpus":
 		return fmt.Sprint(1 + g.IntN(2))
 	case "vm.max_vcpus":
@@ -145,6 +145,8 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 		return []string{`"maximum"`, `"qemu64"`}[g.IntN(2)]
 	case "vm.machine":
 		return []string{`"q35"`, `"pc"`}[g.IntN(2)]
+	case "vm.os_variant":
+		return []string{`"debian11"`, `"ubuntu22.04"`}[g.IntN(2)]
 	case "vm.virt":
 		return `"qemu"`
 	case "vm.boot.kernel":

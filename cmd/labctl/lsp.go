@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/lsp"
+	"github.com/labctl/labctl/internal/osinfo"
 )
 
 func newLSP(o *options) *cobra.Command {
@@ -18,7 +19,8 @@ func newLSP(o *options) *cobra.Command {
 labs that are open, what may be written at the cursor, and what a name means. It reaches no host.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return lsp.New(strings.TrimPrefix(o.Version, "v"), os.Environ()).Serve(cmd.Context(), pipe{cmd.InOrStdin(), cmd.OutOrStdout()})
+			systems := osinfo.NewCatalogue(osinfo.Places(os.Getenv)...)
+			return lsp.New(strings.TrimPrefix(o.Version, "v"), os.Environ(), systems).Serve(cmd.Context(), pipe{cmd.InOrStdin(), cmd.OutOrStdout()})
 		},
 	}
 }

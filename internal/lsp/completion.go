@@ -38,6 +38,8 @@ func (s *Server) offers(v *view, c *cursor) []protocol.CompletionItem {
 	}
 	switch {
 	case c.comment:
+	case c.quoted && c.value() && attr != nil && attr.Type == table.OS:
+		return s.operatingSystems()
 	case c.quoted && c.value():
 		return enum(attr, false)
 	case c.quoted && len(c.line) > 0 && def != nil:
@@ -51,6 +53,18 @@ func (s *Server) offers(v *view, c *cursor) []protocol.CompletionItem {
 		return s.inBlock(def, c)
 	}
 	return nil
+}
+
+// operatingSystems offers the short names of libosinfo's database.
+func (s *Server) operatingSystems() []protocol.CompletionItem {
+	if s.systems == nil {
+		return nil
+	}
+	names, err := s.systems.Names()
+	if err != nil {
+		return nil // the diagnostics say so
+	}
+	return enumerate(names, false)
 }
 
 // inBlock offers the arguments and nested blocks of def, without arguments that it has already.

@@ -29,7 +29,7 @@ func (s *Server) load(dir string) *lab {
 	for path, d := range s.documents {
 		overlay[path] = d.text
 	}
-	result, diags := config.Load(dir, config.Options{Env: s.env, Version: s.version, Overlay: overlay})
+	result, diags := config.Load(dir, config.Options{Env: s.env, Version: s.version, Overlay: overlay, Systems: s.systems})
 	l := &lab{result: result, diags: diags}
 	s.labs[dir] = l
 	for _, d := range diags {

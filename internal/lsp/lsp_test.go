@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/labctl/labctl/internal/lsp"
+	"github.com/labctl/labctl/schema"
 )
 
 // editor is a client of the protocol's own library that talks with a server over a pipe.
@@ -34,6 +35,13 @@ func (e *editor) PublishDiagnostics(_ context.Context, p *protocol.PublishDiagno
 	return nil
 }
 
+// systems is a database of two operating systems.
+type systems struct{}
+
+func (systems) Names() ([]string, error) { return []string{"debian11", "winxp"}, nil }
+
+func (systems) Defaults(string, string, string) (*schema.OSDefaults, error) { return nil, nil }
+
 // newEditor opens a folder with files, whose texts are on the disk.
 func newEditor(t *testing.T, files map[string]string) *editor {
 	t.Helper()
@@ -48,7 +56,7 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 		}
 	}
 	ours, theirs := net.Pipe()
-	go func() { e.ended <- lsp.New("1.0.0", nil).Serve(context.Background(), theirs) }()
+	go func() { e.ended <- lsp.New("1.0.0", nil, systems{}).Serve(context.Background(), theirs) }()
 	// The test's own context ends before its clean-up, in which the editor still says goodbye.
 	_, _, e.server = protocol.NewClient(context.Background(), e, jsonrpc2.NewStream(ours), zap.NewNop())
 	init, err := e.server.Initialize(t.Context(), &protocol.InitializeParams{Capabilities: protocol.ClientCapabilities{
@@ -246,6 +254,7 @@ func TestCompletion(t *testing.T) {
 		"dynamic":      {base + "vm \"x\" {\n  dynamic \"interface\" {\n    for_each = []\n    content {\n      ‸\n    }\n  }\n}\n", []string{"bridge"}, []string{"vcpus"}},
 		"enum":         {base + "vm \"x\" {\n  firmware = ‸\n}\n", []string{`"bios"`, `"uefi"`}, nil},
 		"quoted enum":  {base + "vm \"x\" {\n  firmware = \"‸\"\n}\n", []string{"bios", "uefi"}, []string{`"bios"`}},
+		"a system":     {base + "vm \"x\" {\n  os_variant = \"deb‸\"\n}\n", []string{"debian11", "winxp"}, []string{"bios"}},
 		"reference":    {base + "vm \"x\" {\n  image = ‸\n}\n", []string{"image.micro", "var", "local", "cidrhost"}, []string{"bridge.br0", "each"}},
 		"labels":       {base + "vm \"x\" {\n  image = image.‸\n}\n", []string{"micro"}, []string{"br0"}},
 		"variables":    {base + "vm \"x\" {\n  memory = var.‸\n}\n", []string{"size", "secret"}, []string{"sites"}},

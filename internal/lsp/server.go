@@ -16,6 +16,7 @@ import (
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
 
+	"github.com/labctl/labctl/schema/osvariant"
 	"github.com/labctl/labctl/schema/table"
 )
 
@@ -26,6 +27,7 @@ const settle = 100 * time.Millisecond
 type Server struct {
 	version string
 	env     []string
+	systems osvariant.Systems
 	root    *table.Block
 	conn    jsonrpc2.Conn
 
@@ -39,10 +41,10 @@ type Server struct {
 	snippets  bool // the editor knows texts with places to fill in
 }
 
-// New is a server of labctl's version for labs that get variables from env.
-func New(version string, env []string) *Server {
+// New is a server of labctl's version for labs that get variables from env, and whose os_variant systems knows.
+func New(version string, env []string, systems osvariant.Systems) *Server {
 	return &Server{
-		version: version, env: env, root: table.Root(), documents: map[string]*document{}, labs: map[string]*lab{},
+		version: version, env: env, systems: systems, root: table.Root(), documents: map[string]*document{}, labs: map[string]*lab{},
 		good: map[string]*lab{}, published: map[string]bool{},
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/labctl/labctl/internal/osinfo"
 	"github.com/labctl/labctl/internal/view"
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/config"
@@ -36,6 +37,7 @@ func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
 	}
 	result, diags := config.Load(dir, config.Options{
 		Given: given, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
+		Systems: osinfo.NewCatalogue(osinfo.Places(os.Getenv)...),
 	})
 	return result, diags, nil
 }

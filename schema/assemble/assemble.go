@@ -13,14 +13,16 @@ import (
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/osvariant"
 )
 
 // Assembler collects the resources of one lab. Block is called for every instance of a block, those that it refers to
 // before it; then Finish. It is for one goroutine.
 type Assembler struct {
-	lab    string
-	dir    string // the lab's folder as it stands in file names
-	reader *decode.Reader
+	lab     string
+	dir     string // the lab's folder as it stands in file names
+	reader  *decode.Reader
+	systems osvariant.Systems
 
 	blocks    []*block
 	byAddr    map[schema.Addr]*block
@@ -47,7 +49,8 @@ type block struct {
 	image   *schema.Image
 	domain  *schema.Domain
 	guest   *schema.Guest
-	used    bool // nftables: somebody loads it
+	os      *schema.OSDefaults // what os_variant stands for, or nil
+	used    bool               // nftables: somebody loads it
 }
 
 // Order is where an instance stands in the lab: by declaration, then by instance.
@@ -57,10 +60,11 @@ func (o Order) compare(p Order) int {
 	return slices.Compare([]int{o.Block, o.Module, o.Instance}, []int{p.Block, p.Module, p.Instance})
 }
 
-// New makes an Assembler for the lab of the name. Dir is the lab's folder as it stands in file names.
-func New(lab, dir string, reader *decode.Reader) *Assembler {
+// New makes an Assembler for the lab of the name. Dir is the lab's folder as it stands in file names. Systems, which may be
+// nil, knows what os_variant stands for.
+func New(lab, dir string, reader *decode.Reader, systems osvariant.Systems) *Assembler {
 	return &Assembler{
-		lab: lab, dir: dir, reader: reader,
+		lab: lab, dir: dir, reader: reader, systems: systems,
 		byAddr: make(map[schema.Addr]*block), byKind: make(map[string][]*block),
 		rulesets: make(map[schema.Addr]*schema.Ruleset), dependent: make(map[schema.Addr][]schema.Addr),
 	}

@@ -41,9 +41,6 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	if d.MaxVCPUs > 0 && d.MaxVCPUs < d.VCPUs {
 		add(diag.OutOfRange, n.At("max_vcpus"), "max_vcpus is less than vcpus", fmt.Sprintf("There are %d vcpus.", d.VCPUs))
 	}
-	if n.Has("os_variant") {
-		add(diag.NotAllowed, n.At("os_variant"), "os_variant has no effect yet", "labctl does not ask libosinfo's database. Say what the system needs: machine, firmware, and bus and model of disks and interfaces.")
-	}
 	if d.Image != nil && d.Image.Build == "micro" {
 		diags = append(diags, refuseOfMicro(n)...)
 	}
@@ -54,7 +51,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 		add(diag.BadName, n.At("hostname"), fmt.Sprintf("%q cannot be a host name", name), "Its parts are letters, digits and -, at most 63 of them, with dots between (RFC 1123).")
 	}
 	diags = append(diags, refuseSysctl(n, b.guest)...)
-	n.Each("disk", func(disk *decode.Node) { diags = append(diags, refuseDisk(disk)...) })
+	n.Each("disk", func(disk *decode.Node) { diags = append(diags, refuseDisk(disk, d)...) })
 	n.Each("file", func(file *decode.Node) { diags = append(diags, refuseFile(file)...) })
 	n.Each("interface", func(iface *decode.Node) {
 		if pci := iface.Text("pci"); pci != "" && !isPCI(pci) {
@@ -107,6 +104,11 @@ func refuseHostdev(dev *decode.Node) hcl.Diagnostics {
 	return nil
 }
 
+// isPC reports whether the machine type is the old PC, which has IDE and no PCI Express.
+func isPC(machine string) bool {
+	return machine == "pc" || strings.HasPrefix(machine, "pc-i440fx-")
+}
+
 func isPCI(text string) bool {
 	return pciAddress.MatchString(text)
 }
@@ -125,7 +127,7 @@ func hostname(name string) bool {
 }
 
 // refuseDisk tells of what no disk can be, and of what QEMU does not let one be.
-func refuseDisk(n *decode.Node) hcl.Diagnostics {
+func refuseDisk(n *decode.Node, d *schema.Domain) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	said := func(name, standard string) string {
 		if text := n.Text(name); text != "" {
@@ -139,6 +141,9 @@ func refuseDisk(n *decode.Node) hcl.Diagnostics {
 	}
 	if n.Flag("readonly") && said("bus", "virtio") == "sata" {
 		diags = append(diags, diag.New(diag.Conflict, n.At("readonly"), "A disk on the bus sata cannot be readonly", "Put it on another bus: virtio, scsi or usb."))
+	}
+	if said("bus", "virtio") == "ide" && !isPC(d.Machine) {
+		diags = append(diags, diag.New(diag.Conflict, n.At("bus"), "This machine type has no IDE", "Write machine = \"pc\" in the vm block, or put the disk on sata."))
 	}
 	if n.Flag("shareable") && said("format", "qcow2") != "raw" {
 		diags = append(diags, diag.New(diag.Conflict, n.At("shareable"), "A qcow2 disk cannot be shared", "Two machines would spoil its tables. Write format = \"raw\"."))

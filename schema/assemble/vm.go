@@ -12,6 +12,7 @@ import (
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/nat"
+	"github.com/labctl/labctl/schema/osvariant"
 	"github.com/labctl/labctl/schema/ruleset"
 )
 
@@ -27,9 +28,12 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 	n.Set("hostname", cty.StringVal(strings.ToLower(strings.ReplaceAll(label(b.addr), "_", "-"))))
 	diags := a.place(b)
 	b.domain = new(schema.Domain)
+	wants, more := osvariant.Look(a.systems, n)
+	b.os, diags = wants, append(diags, more...)
 	diags = append(diags, a.start(b)...)
 	diags = append(diags, a.interfaces(b)...)
 	a.reader.Fill(n, b.domain)
+	osvariant.Suit(b.os, b.domain)
 	b.guest = &schema.Guest{Domain: b.domain.Name, AgentTimeout: b.domain.Timeouts.Agent}
 	a.reader.Fill(n, b.guest)
 	a.plug(b)
@@ -57,6 +61,9 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 func (a *Assembler) start(b *block) hcl.Diagnostics {
 	n := b.node
 	memory := uint64(defaultMemory)
+	if b.os != nil && b.os.Memory > 0 {
+		memory = b.os.Memory
+	}
 	var diags hcl.Diagnostics
 	var given []string
 	for _, name := range []string{"image", "clone", "cdrom"} {

@@ -28,7 +28,7 @@ func TestBadInput(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			res, diags := Load("lab", Options{Overlay: map[string][]byte{"lab/lab.hcl": text}, Version: "0.1.0"})
+			res, diags := Load("lab", Options{Overlay: map[string][]byte{"lab/lab.hcl": text}, Version: "0.1.0", Systems: systems{}})
 			if len(diags) == 0 {
 				t.Fatal("nothing is wrong with it")
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
 	"github.com/labctl/labctl/schema/function"
+	"github.com/labctl/labctl/schema/osvariant"
 	"github.com/labctl/labctl/schema/semantic"
 	"github.com/labctl/labctl/schema/source"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	Version string   // of labctl, held against required_version; "" is held against nothing
 	// Overlay holds the text of files that are not (or not yet) what the disk has, by path: what an editor shows.
 	Overlay map[string][]byte
+	// Systems knows what os_variant stands for; with nil, labs cannot use it.
+	Systems osvariant.Systems
 }
 
 // Given is one value of a variable, or a file of values where File is not "". A relative path is taken from the working directory.
@@ -65,7 +68,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	name := l.LabName(root)
 	e := &evaluator{
 		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: base,
-		assembler: assemble.New(name, base, reader), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool),
+		assembler: assemble.New(name, base, reader, opts.Systems), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool),
 		scopes: make(map[*source.Module][]*scope), contexts: make(map[contextKey]*hcl.EvalContext),
 	}
 	e.diags = append(e.diags, l.Diags...)

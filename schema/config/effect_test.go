@@ -68,6 +68,8 @@ func scalarSample(a *table.Attr) string {
 		return map[string]string{"bridge": "bridge.other", "network": "network.other", "image": "image.other", "nftables": "nftables.other", "host": "host"}[a.Ref]
 	case table.Endpoint:
 		return "vm.other"
+	case table.OS:
+		return `"debian11"`
 	}
 	return `"x"`
 }
@@ -185,8 +187,7 @@ func each(t *testing.T, b *table.Block, path string, around func(inner string) s
 	for i := range b.Attrs {
 		a := &b.Attrs[i]
 		if a.Computed || a.Type == table.Static || slices.Contains([]string{"for_each", "count", "host"}, a.Name) || a.Required || len(a.Enum) == 1 ||
-			path == "vm" && (a.Name == "image" || a.Name == "os_variant") { // which is refused: see testdata/bad
-
+			path == "vm" && a.Name == "image" {
 			continue
 		}
 		tried++
@@ -240,7 +241,7 @@ func resultOf(t *testing.T, text string) string {
 	if strings.HasPrefix(text, "nftables") {
 		attach = "vm \"loads\" {\nimage = image.other\nnftables = [nftables.label]\n}\n"
 	}
-	res, diags := Load("lab", Options{Overlay: map[string][]byte{"lab/lab.hcl": []byte(stage + attach + text)}})
+	res, diags := Load("lab", Options{Overlay: map[string][]byte{"lab/lab.hcl": []byte(stage + attach + text)}, Systems: systems{}})
 	if diags.HasErrors() {
 		t.Errorf("%s\nis refused: %v", text, diags)
 		return ""

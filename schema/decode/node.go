@@ -114,6 +114,16 @@ func (n *Node) Set(name string, v cty.Value) {
 	}
 }
 
+// Prefer gives an argument that is not written a value that goes before the table's default.
+func (n *Node) Prefer(name string, v cty.Value) {
+	for i := range n.values {
+		if n.values[i].name == name {
+			return
+		}
+	}
+	n.values = append(n.values, argument{name, Value{Value: v}})
+}
+
 // At is where an argument stands, or the block's header where it is not set.
 func (n *Node) At(name string) hcl.Range {
 	if attr := n.Attrs[name]; attr != nil {

@@ -73,7 +73,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("%d pages", len(pages))
 	}
 	for file, what := range map[string][]string{
-		"vm.md":        {"## vm.interface\n", "| `memory` | size (bytes) | 512MiB; 128MiB with a micro image |", "### vm.interface.impair", "| `ip` |"},
+		"vm.md":        {"## vm.interface\n", "| `memory` | size (bytes) | 512MiB; 128MiB with a micro image; what os_variant needs |", "### vm.interface.impair", "| `ip` |"},
 		"README.md":    {"[bridge](bridge.md)"},
 		"functions.md": {"`cidrhost(prefix string, hostnum number)`", "`mac(seed string)`", "`uuid`: It would give something else each time"},
 		"errors.md":    {"## LAB0301: an address is used twice"},

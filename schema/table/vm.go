@@ -35,9 +35,9 @@ func vmAttrs() []Attr {
 		{Name: "clone", Type: String, Doc: "The name of a stopped domain to start as a copy of."},
 		{Name: "linked", Type: Bool, Default: "false", Doc: "With clone: overlays on the other's disks instead of full copies."},
 		{Name: "cdrom", Type: Path, Doc: "An ISO image to boot an installer from."},
-		{Name: "memory", Type: Size, Unit: "bytes", Derived: "512MiB; 128MiB with a micro image", Min: ptr(16 << 20), Doc: "The machine's memory."},
+		{Name: "memory", Type: Size, Unit: "bytes", Derived: "512MiB; 128MiB with a micro image; what os_variant needs", Min: ptr(16 << 20), Doc: "The machine's memory."},
 		{Name: "max_memory", Type: Size, Unit: "bytes", Doc: "How far memory may grow while the machine runs; memory where it is left out."},
-		{Name: "vcpus", Type: Int, Default: "1", Min: ptr(1), Max: ptr(4096), Doc: "The number of processors."},
+		{Name: "vcpus", Type: Int, Default: "1", Min: ptr(1), Max: ptr(4096), Doc: "The number of processors. os_variant may need more."},
 		{Name: "max_vcpus", Type: Int, Min: ptr(1), Max: ptr(4096), Doc: "How far vcpus may grow while the machine runs."},
 		{Name: "ip", Type: String, Computed: true, Doc: "The first declared address of the first interface that has one, without its prefix length."},
 		idAttr(),
@@ -47,11 +47,11 @@ func vmAttrs() []Attr {
 func vmHardware() []Attr {
 	return []Attr{
 		{Name: "cpu", Type: String, Doc: "host-passthrough, host-model, maximum, or a model's name."},
-		{Name: "machine", Type: String, Doc: "The machine type: q35, pc, or one with a version."},
+		{Name: "machine", Type: String, Derived: "q35, or what os_variant has drivers for", Doc: "The machine type: q35, pc, or one with a version."},
 		{Name: "arch", Type: String, Doc: "The processor architecture; the host's own where it is left out."},
 		{Name: "virt", Type: String, Enum: []string{"auto", "kvm", "qemu"}, Default: `"auto"`, Doc: "kvm uses the processor, qemu emulates one; auto uses KVM where it is proved to work on the host."},
 		{Name: "firmware", Type: String, Enum: []string{"bios", "uefi"}, Doc: "What the machine starts with."},
-		{Name: "os_variant", Type: String, Doc: "The system's short name in libosinfo. It is refused as long as labctl does not ask libosinfo: say machine, firmware, and bus and model of disks and interfaces."},
+		{Name: "os_variant", Type: OS, Doc: "The operating system's short name in libosinfo's database, as debian11. What is not declared is then what that system has drivers for and needs: machine, firmware, memory, vcpus, the bus of disks, the model of interfaces, the size of a disk that says none, tpm; and besides, as plans show under system: the hardware clock, the video card, the USB controller, one socket of several cores, Hyper-V's interfaces. The database is the package osinfo-db on the machine that runs labctl."},
 		{Name: "xml", Type: String, Doc: "A fragment of libvirt domain XML that is merged into the domain: the way out for what has no argument."},
 	}
 }
@@ -76,9 +76,9 @@ func vmBlocks() []Block {
 		{Kind: "disk", Labels: []Label{{Name: "name", Doc: "The disk's name; root is the machine's own disk."}},
 			Doc: "A disk. It grows in place; making it smaller is refused.",
 			Attrs: []Attr{
-				{Name: "size", Type: Size, Unit: "bytes", Doc: "Its size; for root, at least the image's."},
+				{Name: "size", Type: Size, Unit: "bytes", Doc: "Its size; for root, at least the image's. Where os_variant says what a system needs, it may be left out."},
 				{Name: "format", Type: String, Enum: []string{"qcow2", "raw"}, Default: `"qcow2"`, Doc: "Its format."},
-				{Name: "bus", Type: String, Enum: []string{"virtio", "scsi", "sata", "usb"}, Default: `"virtio"`, Doc: "How it is attached."},
+				{Name: "bus", Type: String, Enum: []string{"virtio", "scsi", "sata", "ide", "usb"}, Default: `"virtio"`, Doc: "How it is attached. os_variant may choose another."},
 				{Name: "source", Type: Path, Doc: "An existing file or block device; where it is left out, the disk is made in the lab's own folder."},
 				{Name: "readonly", Type: Bool, Default: "false", Doc: "Whether the machine may only read it."},
 				{Name: "shareable", Type: Bool, Default: "false", Doc: "Whether several machines may use it at once."},
@@ -117,7 +117,7 @@ func iface() Block {
 			{Name: "bridge", Type: Ref, Ref: "bridge", Doc: "The bridge that it is plugged into: a bridge block, or the name of a bridge that the host has."},
 			{Name: "network", Type: Ref, Ref: "network", Doc: "The libvirt network that it is plugged into, instead of a bridge."},
 			{Name: "mac", Type: MAC, Derived: "made from lab, machine and interface", Doc: "Its MAC address."},
-			{Name: "model", Type: String, Default: `"virtio"`, Doc: "The card: virtio, e1000, e1000e, rtl8139, …."},
+			{Name: "model", Type: String, Default: `"virtio"`, Doc: "The card: virtio, e1000, e1000e, rtl8139, …. os_variant may choose another."},
 			{Name: "pci", Type: String, Doc: "Its PCI address in the machine, as 0000:00:03.0."},
 			{Name: "mtu", Type: Int, Unit: "bytes", Min: ptr(68), Max: ptr(65535), Doc: "The largest packet."},
 			{Name: "link", Type: String, Enum: []string{"up", "down"}, Default: `"up"`, Doc: "Whether the cable is plugged in."},

@@ -72,6 +72,7 @@ func Build(s Spec) (*libvirtxml.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
+	meta += OSMetadata(d.OSID)
 	x := &libvirtxml.Domain{
 		Type: s.Virt, Name: d.Name, UUID: s.UUID, Description: d.Description,
 		Metadata:      &libvirtxml.DomainMetadata{XML: meta},
@@ -83,13 +84,16 @@ func Build(s Spec) (*libvirtxml.Domain, error) {
 			ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{},
 		},
 		CPU:   cpu(s),
-		Clock: &libvirtxml.DomainClock{Offset: "utc"},
+		Clock: clock(s),
 		// A machine that powers itself off stays off; one that crashes stays to be looked at by the next plan.
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		Devices: &libvirtxml.DomainDeviceList{},
 	}
 	if isX86PC(d) {
 		x.Features.VMPort = &libvirtxml.DomainFeatureState{State: "off"}
+	}
+	if hyperV(s) {
+		x.Features.HyperV = hyperVFeatures()
 	}
 	if d.Firmware == "uefi" && isQ35(d) {
 		x.Features.SMM = &libvirtxml.DomainFeatureSMM{State: "on"}
@@ -176,11 +180,18 @@ func ordersDisks(d *schema.Domain) bool {
 	return false
 }
 
-// cpu is the declared CPU, or the host's own under KVM and everything that QEMU can do without it.
+// cpu is the declared CPU, with the sockets that the operating system wants.
 func cpu(s Spec) *libvirtxml.DomainCPU {
+	out := cpuModel(s)
+	if n := max(s.Want.VCPUs, s.Want.MaxVCPUs); s.Want.System.Cores && n > 1 {
+		out.Topology = &libvirtxml.DomainCPUTopology{Sockets: 1, Dies: 1, Cores: n, Threads: 1}
+	}
+	return out
+}
+
+// cpuModel is the declared CPU, or the host's own under KVM and everything that QEMU can do without it.
+func cpuModel(s Spec) *libvirtxml.DomainCPU {
 	switch name := CPU(s.Want.CPU, s.Virt); name {
-	case "":
-		return nil
 	case "host-passthrough", "host-model", "maximum":
 		return &libvirtxml.DomainCPU{Mode: name}
 	default:

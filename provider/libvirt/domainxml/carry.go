@@ -9,7 +9,11 @@ import (
 // slot where the guest would see it as new.
 func Carry(from, to *libvirtxml.Domain) error {
 	if from.Metadata != nil && to.Metadata != nil {
-		_, others, _, err := ParseMeta(from.Metadata.XML)
+		meta, others, _, err := ParseMeta(from.Metadata.XML)
+		ours := meta.Declared != nil && meta.Declared.OSID != "" || osID(to.Metadata.XML) != ""
+		if err == nil && ours {
+			others, err = withoutOS(others)
+		}
 		if err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func controllers(d *schema.Domain, list *libvirtxml.DomainDeviceList) []libvirtx
 	}
 	out = append(out, libvirtxml.DomainController{Type: "virtio-serial", Index: index(0), Address: onBoard(d, serialSlot)})
 	if usesUSB(d) {
-		return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: "qemu-xhci"})
+		return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: or(d.System.USB, "qemu-xhci")})
 	}
 	return append(out, libvirtxml.DomainController{Type: "usb", Index: index(0), Model: "none"})
 }
@@ -165,7 +165,7 @@ func graphics(d *schema.Domain, list *libvirtxml.DomainDeviceList) {
 		list.Videos = []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: "none"}}}
 		return
 	}
-	list.Videos = []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: "virtio", Heads: 1, Primary: "yes"}}}
+	list.Videos = []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: or(d.System.Video, "virtio"), Heads: 1, Primary: "yes"}}}
 	list.Inputs = []libvirtxml.DomainInput{{Type: "tablet", Bus: "usb"}}
 	for _, g := range d.Graphics {
 		listen := g.Listen

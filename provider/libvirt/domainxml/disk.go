@@ -2,6 +2,7 @@ package domainxml
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -54,7 +55,8 @@ func disks(s Spec) []libvirtxml.DomainDisk {
 		out = append(out, Disk(s.Folder, d, names.next(d.Bus)))
 	}
 	if s.Want.CDROM != "" {
-		disc := fileDisk(schema.Disk{Name: cdromName, Bus: "sata", ReadOnly: true}, s.Want.CDROM, "raw", names.next("sata"))
+		bus := discBus(s.Want)
+		disc := fileDisk(schema.Disk{Name: cdromName, Bus: bus, ReadOnly: true}, s.Want.CDROM, "raw", names.next(bus))
 		disc.Device = "cdrom"
 		out = append(out, disc)
 	}
@@ -62,6 +64,14 @@ func disks(s Spec) []libvirtxml.DomainDisk {
 		out = append(out, fileDisk(schema.Disk{Name: SeedName, ReadOnly: true}, SeedPath(s.Folder), "raw", SeedDev))
 	}
 	return out
+}
+
+// discBus is what the installer's disc is on: where a system has its disks on IDE, it knows nothing later.
+func discBus(d *schema.Domain) string {
+	if slices.ContainsFunc(d.Disks, func(disk schema.Disk) bool { return disk.Bus == "ide" }) {
+		return "ide"
+	}
+	return "sata"
 }
 
 // Disk is one declared disk, seen in the guest as dev.

@@ -36,6 +36,7 @@ func Read(x *libvirtxml.Domain, meta Meta) *schema.Domain {
 	b.Interfaces = inOrder(was.Interfaces, b.Interfaces, func(n schema.NIC) string { return n.Name })
 	readCharacters(x.Devices, was, &b)
 	readExtras(x, was, &b)
+	readOS(x, was, &b)
 	return &b
 }
 

@@ -54,6 +54,15 @@ func normal(want, have *schema.Domain) *schema.Domain {
 	w.Machine = sameAs(have.Machine, w.Machine, domainxml.DefaultMachine)
 	w.Arch = sameAs(have.Arch, w.Arch, domainxml.DefaultArch)
 	w.Firmware = sameAs(have.Firmware, w.Firmware, "bios")
+	w.System.Clock = sameAs(have.System.Clock, w.System.Clock, "utc")
+	w.System.Video = sameAs(have.System.Video, w.System.Video, "virtio")
+	w.System.USB = sameAs(have.System.USB, w.System.USB, "qemu-xhci")
+	if w.Virt != "kvm" { // which alone has it
+		w.System.HyperV = have.System.HyperV
+	}
+	if max(w.VCPUs, w.MaxVCPUs) == 1 { // where both are the same
+		w.System.Cores = have.System.Cores
+	}
 	if w.Image != nil && have.Image != nil {
 		ref := *w.Image
 		ref.Addr, ref.Build = have.Image.Addr, have.Image.Build // only the files count

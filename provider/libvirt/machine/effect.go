@@ -27,7 +27,7 @@ func restarts(kind string) bool {
 // effects of attributes whose change costs the same whatever it is. Those that are not here are decided by effectOf.
 func effectByKind(kind string) (provider.Effect, string) {
 	switch kind {
-	case "description", "autostart", "running", "timeouts", "os_variant", "address", "lifecycle", "depends_on":
+	case "description", "autostart", "running", "timeouts", "os_variant", "os_id", "address", "lifecycle", "depends_on":
 		return provider.Live, ""
 	case "image", "clone":
 		return provider.OnReplace, "the root disk stands on it"
@@ -41,6 +41,8 @@ func effectByKind(kind string) (provider.Effect, string) {
 		return provider.OnRestart, "it is used only when a machine starts"
 	case "max_memory", "max_vcpus":
 		return provider.OnRestart, "the limit is fixed while a machine runs"
+	case "system":
+		return provider.OnRestart, "the board is fixed while a machine runs"
 	case "xml":
 		return provider.OnRestart, "labctl does not know what in the fragment could change while the machine runs"
 	}

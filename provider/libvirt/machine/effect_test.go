@@ -55,7 +55,7 @@ func rows() []row {
 	for _, name := range fields(schema.Disk{}, "Name", "Size") {
 		list = append(list, row{path: "disk.data." + name, what: "changed"})
 	}
-	for _, name := range fields(schema.Domain{}, "Memory", "VCPUs", "CDROM", "Interfaces", "Disks", "OSVariant") {
+	for _, name := range fields(schema.Domain{}, "Memory", "VCPUs", "CDROM", "Interfaces", "Disks") {
 		list = append(list, row{path: name, what: "changed"})
 	}
 	return list

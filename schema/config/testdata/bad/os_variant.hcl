@@ -1,10 +1,19 @@
 lab "x" {}
-
-image "micro" {
-  build = "micro"
+image "base" {
+  source = "/x.qcow2"
 }
-
 vm "a" {
-  image      = image.micro
-  os_variant = "debian12"
+  image      = image.base
+  os_variant = "debain12"
+}
+vm "b" {
+  image      = image.base
+  os_variant = "the one that I like"
+}
+vm "c" {
+  image = image.base
+  disk "d" {
+    bus  = "ide"
+    size = "1GiB"
+  }
 }
