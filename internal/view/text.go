@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mitchellh/go-wordwrap"
-
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
@@ -24,7 +22,7 @@ func (p *Printer) Doc(doc Doc) {
 		if doc.Drift {
 			p.printf("%s\n", p.paint(bold, fmt.Sprintf("Drift: %s moved since the last apply.", counted(len(doc.Changes), "resource"))))
 		} else {
-			p.printf("%s %s\n", p.paint(bold, "Plan:"), SummaryLine(doc.Summary))
+			p.printf("%s\n", p.hang(p.paint(bold, "Plan:")+" "+SummaryLine(doc.Summary), 0, 6))
 		}
 	case len(doc.Unplanned) > 0:
 		p.printf("%s\n", p.paint(bold, "No changes to what could be read."))
@@ -34,7 +32,8 @@ func (p *Printer) Doc(doc Doc) {
 		p.printf("%s The live systems are as the lab declares.\n", p.paint(bold+";"+green, "No changes."))
 	}
 	if n := len(doc.Unplanned); n > 0 {
-		p.printf("%s not be read and %s not in this plan: %s\n", counted(n, "resource")+" could", isAre(n), addrs(doc.Unplanned))
+		text := fmt.Sprintf("%s could not be read and %s not in this plan: %s", counted(n, "resource"), isAre(n), addrs(doc.Unplanned))
+		p.printf("%s\n", p.hang(text, 0, 2))
 	}
 }
 
@@ -52,7 +51,8 @@ func (p *Printer) legend(doc Doc) {
 			parts = append(parts, p.sign(m.symbol)+" "+m.text)
 		}
 	}
-	p.printf("labctl will do the following to lab %s (%s):\n\n", p.paint(bold, doc.Lab), strings.Join(parts, ", "))
+	text := fmt.Sprintf("labctl will do the following to lab %s (%s):", p.paint(bold, doc.Lab), strings.Join(parts, ", "))
+	p.printf("%s\n\n", p.hang(text, 0, 2))
 }
 
 // changes writes all changes: a machine and its guest that are made together as one, and a text that was shown already
@@ -126,12 +126,12 @@ func (p *Printer) change(c Change) {
 	if c.Drift {
 		heading += " " + p.paint(magenta, "(drift)")
 	}
-	p.printf("%s %s\n", p.symbol(c.Symbol), heading)
+	p.printf("%s %s\n", p.symbol(c.Symbol), p.hang(heading, 4, 6))
 	if c.From != (schema.Addr{}) {
 		p.printf("      %s\n", p.paint(dim, "# it was "+c.From.String()))
 	}
 	if c.Reason != "" {
-		p.printf("      %s\n", p.paint(dim, "# "+c.Reason))
+		p.printf("      %s\n", p.paint(dim, p.hang("# "+c.Reason, 6, 8)))
 	}
 	p.attributes(c.Attributes)
 }
@@ -162,7 +162,11 @@ func (p *Printer) attributes(list []Attribute) {
 			wide = max(wide, len(a.Path))
 		}
 	}
-	for _, line := range fold(plain, max(p.style.Width, 100)-8) {
+	columns := 100
+	if p.style.Terminal {
+		columns = p.style.Width
+	}
+	for _, line := range fold(plain, columns-8) {
 		p.printf("      %s\n", line)
 	}
 	for _, texts := range []bool{false, true} {
@@ -219,7 +223,9 @@ func (p *Printer) attribute(a Attribute, wide int) {
 	case a.Symbol == "-" && a.New == "":
 		text = a.Old
 	}
-	p.printf("%s%-*s = %s%s\n", indent, wide, a.Path, text, p.why(a))
+	const least = 6 // where each indent ends
+	name := fmt.Sprintf("%-*s = ", wide, a.Path)
+	p.printf("%s%s%s\n", indent, name, p.hang(text+p.why(a), least+len(name), least+4))
 }
 
 func (p *Printer) why(a Attribute) string {
@@ -244,27 +250,56 @@ func (p *Printer) why(a Attribute) string {
 func (p *Printer) line(l Line) {
 	switch l.Symbol {
 	case "+":
-		p.printf("          %s\n", p.paint(green, "+ "+p.hang(l.Text)))
+		p.printf("          %s\n", p.paint(green, "+ "+p.hang(l.Text, 12, 14)))
 	case "-":
-		p.printf("          %s\n", p.paint(red, "- "+p.hang(l.Text)))
+		p.printf("          %s\n", p.paint(red, "- "+p.hang(l.Text, 12, 14)))
 	case "…":
 		p.printf("          %s\n", p.paint(dim, "…"))
 	case "":
-		p.printf("          %s\n", l.Text)
+		p.printf("          %s\n", p.hang(l.Text, 10, 14))
 	default:
-		p.printf("            %s\n", l.Text)
+		p.printf("            %s\n", p.hang(l.Text, 12, 14))
 	}
 }
 
-// hang breaks a rule that is too long for a terminal, and lets its further lines hang below its first word.
-func (p *Printer) hang(text string) string {
-	const indent = 14
-	if !p.style.Terminal || len(text)+indent <= p.style.Width || p.style.Width < 3*indent {
+// hang breaks text that begins in column at and is too long for a terminal, and lets its further lines begin in column
+// below, further in by as much as the text itself is.
+func (p *Printer) hang(text string, at, below int) string {
+	if !p.style.Terminal || columns(text)+at <= p.style.Width || p.style.Width < 3*below {
 		return text
 	}
-	words := strings.TrimLeft(text, " ")
-	margin := strings.Repeat(" ", indent+len(text)-len(words))
-	return margin[indent:] + strings.ReplaceAll(wordwrap.WrapString(words, uint(p.style.Width-len(margin))), "\n", "\n"+margin)
+	below += len(text) - len(strings.TrimLeft(text, " "))
+	var b strings.Builder
+	column, gap := at, ""
+	for word := range strings.SplitSeq(text, " ") {
+		switch wide := columns(word); {
+		case word == "": // one of several spaces
+		case column+len(gap)+wide > p.style.Width && strings.TrimSpace(b.String()) != "":
+			b.WriteString("\n" + strings.Repeat(" ", below) + word)
+			column, gap = below+wide, ""
+		default:
+			b.WriteString(gap + word)
+			column, gap = column+len(gap)+wide, ""
+		}
+		gap += " "
+	}
+	return b.String()
+}
+
+// columns is how wide text is on a terminal, its colours aside.
+func columns(text string) int {
+	n, code := 0, false
+	for _, r := range text {
+		switch {
+		case r == '\x1b':
+			code = true
+		case code:
+			code = r != 'm'
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // SummaryLine is the counts of a plan in Terraform's words, with how much of the changes is live.

@@ -183,6 +183,30 @@ func TestEverySortOfChange(t *testing.T) {
 	}
 }
 
+// TestPlansFitTheirTerminal: no terminal breaks a line in the middle of a word, and nothing but breaks is lost by it.
+func TestPlansFitTheirTerminal(t *testing.T) {
+	e, _ := stage()
+	creation, err := e.Plan(t.Context(), frozen(t), engine.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, changes := second(t)
+	for _, p := range []*plan.Plan{creation, changes} {
+		for _, width := range []int{60, 80, 120} {
+			var b bytes.Buffer
+			view.New(&b, view.Style{Terminal: true, Width: width}).Plan(p)
+			for line := range strings.Lines(b.String()) {
+				if n := len([]rune(strings.TrimRight(line, "\n"))); n > width {
+					t.Errorf("%d columns of %d: %s", n, width, line)
+				}
+			}
+			if !slices.Equal(strings.Fields(b.String()), strings.Fields(shown(p))) {
+				t.Errorf("with %d columns it is another text:\n%s", width, b.String())
+			}
+		}
+	}
+}
+
 func TestNoChanges(t *testing.T) {
 	e, _ := stage()
 	p, err := e.Plan(t.Context(), &schema.Lab{Name: "none"}, engine.PlanOptions{})

@@ -77,9 +77,17 @@ func TestDriftIsShownByPathAndMended(t *testing.T) {
 		{Table: "inet filter", Chain: "input", Kind: "rule", Old: "tcp dport 9 drop"},
 		{Table: "inet filter", Chain: "input", Kind: "rule", New: "tcp dport 22 accept"},
 	}
-	change, _ := read(t, p, want)
+	change, have := read(t, p, want)
 	if change.Action != provider.Update {
 		t.Fatalf("%+v", change)
+	}
+	if have.Mark.Fingerprint != provider.Fingerprint(want.Body) {
+		t.Errorf("the mark does not say that it is the guest that moved and not the declaration: %+v", have.Mark)
+	}
+	other := declared()
+	other.Body.(*schema.Guest).Hostname = "other"
+	if _, have := read(t, p, other); have.Mark.Fingerprint == provider.Fingerprint(other.Body) {
+		t.Errorf("the mark says that the declaration is still the same: %+v", have.Mark)
 	}
 	got := map[string][2]any{}
 	for _, d := range change.Details {

@@ -155,6 +155,9 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 	a := &aux{refused: refused, kept: response.Kept, marked: response.Mark, rules: response.Rules, nat: response.NAT, first: response.FirstBoot}
 	if mark, ok := provider.ParseMark(response.Mark); ok && mark.Lab == lab {
 		mark.Addr = want.Addr
+		if mark.Fingerprint == markOf(lab, want).Fingerprint { // told of the declaration as a whole, as with other marks
+			mark.Fingerprint = provider.Fingerprint(want.Body)
+		}
 		object.Mark = mark
 	}
 	object.Body, object.Aux = a.normal(response.Guest, body), a
