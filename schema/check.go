@@ -54,12 +54,19 @@ type PunchPeer struct {
 	Outside string `json:"outside,omitempty"` // address that the other side sends to: its NAT router's
 }
 
-// NATCheck classifies what a router really does (RFC 5780).
+// NATCheck classifies what a router really does (RFC 5780). What it expects nothing of is measured and told all the same.
 type NATCheck struct {
-	Router Endpoint `json:"vm"`
-	Client Endpoint `json:"client,omitzero"`
-	Server Endpoint `json:"server,omitzero"`
-	Expect string   `json:"expect"`
+	Router           Endpoint `json:"vm"`
+	Client           Endpoint `json:"client,omitzero"`
+	Server           Endpoint `json:"server,omitzero"`
+	Protocol         string   `json:"protocol"`         // "udp" or "tcp"
+	Family           string   `json:"family,omitempty"` // "ip" or "ip6"
+	Expect           string   `json:"expect,omitempty"` // a type as in NAT, or "none" for no translation
+	Mapping          string   `json:"mapping,omitempty"`
+	Filtering        string   `json:"filtering,omitempty"`
+	Hairpin          *bool    `json:"hairpin,omitempty"`
+	PreservePorts    *bool    `json:"preserve_ports,omitempty"`
+	SimultaneousOpen *bool    `json:"simultaneous_open,omitempty"` // RFC 5382 REQ-2
 }
 
 // ExecCheck runs a command in a machine.

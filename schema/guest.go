@@ -14,7 +14,8 @@ type Guest struct {
 	// Ruleset is the guest's whole ruleset, compiled NAT included; nil when the block declares neither nftables nor
 	// nat, and then the guest's rules are left alone.
 	Ruleset *Ruleset `json:"nftables,omitempty"`
-	NAT     *NAT     `json:"nat,omitempty"` // as declared, for the plan; the rules are in Ruleset
+	NAT     *NAT     `json:"nat,omitempty"`  // as declared, for the plan; the rules are in Ruleset
+	NAT6    *NAT     `json:"nat6,omitempty"` // the same for IPv6
 	Files   []File   `json:"file,omitempty"`
 
 	// First boot only: cloud-init runs these once.
@@ -55,7 +56,8 @@ type SSH struct {
 
 // NAT is a router's address translation as declared. Package schema/nat compiles it to nftables.
 type NAT struct {
-	Type           string       `json:"type"`                  // "full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"
+	Family         string       `json:"family,omitempty"`      // "ip6" for IPv6, derived
+	Type           string       `json:"type"`                  // "full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"; IPv6: "prefix"
 	Mapping        string       `json:"mapping,omitempty"`     // RFC 4787 4.1: "endpoint_independent", "address_and_port_dependent"
 	Filtering      string       `json:"filtering,omitempty"`   // RFC 4787 5: "endpoint_independent", "address_dependent", "address_and_port_dependent"
 	Ports          string       `json:"ports,omitempty"`       // RFC 4787 4.2: "preserve", "contiguous", "random", "20000-30000"
@@ -66,7 +68,16 @@ type NAT struct {
 	TCPTimeout     float64      `json:"tcp_timeout,omitempty"`
 	Forwards       []NATForward `json:"forward,omitempty"`
 	OneToOne       []OneToOne   `json:"one_to_one,omitempty"`
+	Prefixes       []NATPrefix  `json:"prefix,omitempty"`          // IPv6 alone
 	OutsideAddress string       `json:"outside_address,omitempty"` // first address of Outside, derived
+}
+
+// NATPrefix gives the hosts of an inside prefix addresses in an outside one, host by host (NPTv6, RFC 6296).
+type NATPrefix struct {
+	Name    string   `json:"name"`
+	Inside  string   `json:"inside"`
+	Outside string   `json:"outside"`
+	Subnets []string `json:"subnets,omitempty"` // of Inside, those that the router knows a way to: /64s, derived
 }
 
 // NATForward sends what arrives at an outside port to an inside host.

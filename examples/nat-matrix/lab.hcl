@@ -135,6 +135,15 @@ check "nat_b" {
   }
 }
 
+check "nat_a_tcp" {
+  nat {
+    vm                = vm.router["a"]
+    protocol          = "tcp"
+    expect            = var.nat_a
+    simultaneous_open = true
+  }
+}
+
 check "udp_hole_punch" {
   hole_punch {
     protocol = "udp"

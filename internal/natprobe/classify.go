@@ -14,14 +14,19 @@ import (
 	"github.com/labctl/labctl/schema/nat"
 )
 
-// Behaviour is what a NAT was seen to do for UDP.
+// Behaviour is what a NAT was seen to do for one protocol.
 type Behaviour struct {
+	Protocol   string         `json:"protocol"`   // "udp" or "tcp"
 	Translated bool           `json:"translated"` // whether anything stands between client and server that changes addresses
 	Mapping    string         `json:"mapping"`    // RFC 4787 section 4.1, as in schema.NAT; "address_dependent" may be seen too
 	Filtering  string         `json:"filtering"`  // RFC 4787 section 5, as in schema.NAT
 	Preserves  bool           `json:"preserves"`  // whether the outside port is the client's own
 	Hairpin    bool           `json:"hairpin"`    // whether two sockets behind it reach each other by their outside endpoints
 	Outside    netip.AddrPort `json:"outside"`    // the client's endpoint as the server's first address saw it
+
+	// Of TCP alone.
+	Simultaneous bool `json:"simultaneous_open,omitempty"` // whether a SYN gets in that crosses one of the client's (RFC 5382 REQ-2)
+	Silent       bool `json:"silent,omitempty"`            // whether a SYN that does not get in is not answered either (RFC 5382 REQ-4)
 }
 
 // Type is the name of the behaviour as in schema.NAT.Type, "none" where nothing is translated, "" for a pair that has no name.
@@ -39,7 +44,7 @@ type Listener func() (net.PacketConn, error)
 // Classify finds out how the way to server translates, by the tests of RFC 5780 section 4. server is the first address
 // of a Server. Each test has a socket of its own: what one sends would open the filter for the next.
 func Classify(ctx context.Context, listen Listener, server netip.AddrPort, t Timing) (Behaviour, error) {
-	var b Behaviour
+	b := Behaviour{Protocol: "udp"}
 	conns := make([]net.PacketConn, 4)
 	for i := range conns {
 		conn, err := listen()

@@ -19,6 +19,15 @@ var quick = natprobe.Timing{Interval: 80 * time.Millisecond, Tries: 4}
 
 func classify(t *testing.T, w *world, s *site) natprobe.Behaviour {
 	t.Helper()
+	// A fresh link takes a moment before IPv6 works on it.
+	first, err := s.hosts[0].openUDP(s.inside[0], 0)
+	s.hosts[0].must(err, "socket")
+	defer first.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := natprobe.Await(ctx, first, w.server); err != nil {
+		t.Fatal(err)
+	}
 	b, err := natprobe.Classify(context.Background(), func() (net.PacketConn, error) {
 		return s.hosts[0].openUDP(s.inside[0], 0)
 	}, w.server, quick)
@@ -71,7 +80,7 @@ func TestEveryTypeIsWhatItSays(t *testing.T) {
 // asDeclared checks that a router whose sets have learned from packets still counts as converged.
 func (s *site) asDeclared(n schema.NAT) {
 	s.router.t.Helper()
-	n.Outside, n.Inside, n.OutsideAddress = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress
+	n.Outside, n.Inside, n.OutsideAddress, n.Family = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress, s.nat.Family
 	s.router.must(s.router.in(func() error {
 		have, _, err := nft.List(context.Background(), host.Local{})
 		if err != nil {

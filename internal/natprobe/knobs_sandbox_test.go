@@ -73,7 +73,7 @@ func echo(t *testing.T, conn, outside net.PacketConn, at netip.AddrPort) netip.A
 // peer opens a UDP socket on one of the internet's addresses.
 func (w *world) peer(address, port int) (net.PacketConn, netip.AddrPort) {
 	w.t.Helper()
-	conn, err := w.internet.openUDP(serverAddresses[address].String(), port)
+	conn, err := w.internet.openUDP(w.addresses[address].String(), port)
 	w.internet.must(err, "peer")
 	w.t.Cleanup(func() { conn.Close() })
 	return conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()

@@ -251,7 +251,7 @@ func TestRendezvousAndPunchOverLoopback(t *testing.T) {
 			return natprobe.PunchUDP(ctx, conn, natprobe.Peer{Session: "s", Name: name, Remote: remote, Interval: time.Millisecond})
 		},
 		"tcp": func(name string) (natprobe.Punched, error) {
-			port, err := natprobe.ListenTCP(ctx, 0)
+			port, err := natprobe.ListenTCP(ctx, "tcp4", 0)
 			if err != nil {
 				return natprobe.Punched{}, err
 			}

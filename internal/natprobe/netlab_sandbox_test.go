@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -43,6 +44,9 @@ func newMachine(t *testing.T) *machine {
 	}
 	t.Cleanup(func() { m.nl.Close(); m.ns.Close() })
 	m.up("lo")
+	for _, of := range []string{"all", "default"} {
+		m.sysctl("net/ipv6/conf/"+of+"/accept_dad", "0") // link-local addresses can be used at once
+	}
 	return m
 }
 
@@ -102,6 +106,7 @@ func (m *machine) bridge(name string) {
 	m.t.Helper()
 	if _, err := os.Stat("/proc/sys/net/bridge"); err == nil {
 		m.sysctl("net/bridge/bridge-nf-call-iptables", "0")
+		m.sysctl("net/bridge/bridge-nf-call-ip6tables", "0")
 	}
 	m.must(m.nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}), "bridge "+name)
 	m.up(name)
@@ -119,6 +124,9 @@ func (m *machine) address(name, address string, connected bool) {
 	m.must(err, address)
 	if !connected {
 		addr.Flags = 0x200 // IFA_F_NOPREFIXROUTE
+	}
+	if addr.IP.To4() == nil {
+		addr.Flags |= 0x02 // IFA_F_NODAD: at once
 	}
 	m.must(m.nl.AddrAdd(m.link(name), addr), "address "+address)
 }
@@ -145,6 +153,7 @@ func (m *machine) router(n schema.NAT) {
 		m.t.Fatalf("the NAT is wrong: %v", problems)
 	}
 	m.sysctl("net/ipv4/ip_forward", "1")
+	m.sysctl("net/ipv6/conf/all/forwarding", "1")
 	m.sysctl("net/ipv4/conf/all/send_redirects", "0")
 	m.sysctl("net/ipv4/conf/eth0/send_redirects", "0")
 	m.nft("flush ruleset\n" + nat.Compile(n))
@@ -180,25 +189,41 @@ func (m *machine) udp(port int) net.PacketConn {
 
 func (m *machine) openUDP(address string, port int) (conn net.PacketConn, err error) {
 	err = m.in(func() (err error) {
-		conn, err = net.ListenPacket("udp4", net.JoinHostPort(address, strconv.Itoa(port)))
+		network := "udp4"
+		if strings.Contains(address, ":") {
+			network = "udp6"
+		}
+		conn, err = net.ListenPacket(network, net.JoinHostPort(address, strconv.Itoa(port)))
 		return err
 	})
 	return conn, err
 }
 
-// Addresses of the topology: the internet has a STUN server's two, each site has a subnet of its own there.
+// plan is the addresses of a topology: the internet has a STUN server's two, each site has a subnet of its own there.
+type plan struct {
+	family         string // of schema.NAT
+	servers        [2]netip.Addr
+	nets           []string // of the sites, outside; a host's number is appended
+	inside         string   // likewise, behind each router
+	length, single string   // of a subnet's prefix, and of one address
+	everywhere     string
+}
+
 var (
-	serverAddresses = [2]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}
-	siteNets        = []string{"203.0.113.", "198.51.100."}
+	plan4           = plan{"", [2]netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}, []string{"203.0.113.", "198.51.100."}, "10.0.0.", "/24", "/32", "0.0.0.0/0"}
+	plan6           = plan{nat.IPv6, [2]netip.Addr{netip.MustParseAddr("2001:db8:ffff::1"), netip.MustParseAddr("2001:db8:ffff::2")}, []string{"2001:db8:1::", "2001:db8:2::"}, "fd00::", "/64", "/128", "::/0"}
+	serverAddresses = plan4.servers
+	siteNets        = plan4.nets
 )
 
 // world is an internet with a STUN and a rendezvous server, and sites behind routers.
 type world struct {
-	t        *testing.T
-	internet *machine
-	server   netip.AddrPort // STUN
-	via      netip.AddrPort // rendezvous
-	sites    []*site
+	t         *testing.T
+	internet  *machine
+	addresses [2]netip.Addr  // of the servers
+	server    netip.AddrPort // STUN
+	via       netip.AddrPort // rendezvous
+	sites     []*site
 }
 
 // site is a router and the two hosts behind it.
@@ -213,45 +238,51 @@ type site struct {
 // set makes the site's router translate as n says.
 func (s *site) set(n schema.NAT) {
 	s.router.t.Helper()
-	n.Outside, n.Inside, n.OutsideAddress = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress
+	n.Outside, n.Inside, n.OutsideAddress, n.Family = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress, s.nat.Family
 	s.router.router(n)
 }
 
 // newWorld builds sites, each with a router of one arm or two.
 func newWorld(t *testing.T, oneArm ...bool) *world {
 	t.Helper()
-	w := &world{t: t, internet: newMachine(t)}
+	return newWorldOf(t, plan4, oneArm...)
+}
+
+func newWorldOf(t *testing.T, p plan, oneArm ...bool) *world {
+	t.Helper()
+	w := &world{t: t, internet: newMachine(t), addresses: p.servers}
 	w.internet.sysctl("net/ipv4/ip_forward", "1")
-	for _, address := range serverAddresses {
-		w.internet.address("lo", address.String()+"/32", true)
+	w.internet.sysctl("net/ipv6/conf/all/forwarding", "1")
+	for _, address := range p.servers {
+		w.internet.address("lo", address.String()+p.single, true)
 	}
 	for i, one := range oneArm {
-		w.sites = append(w.sites, w.newSite(i, one))
+		w.sites = append(w.sites, w.newSite(p, i, one))
 	}
 	w.serve()
 	return w
 }
 
-func (w *world) newSite(i int, oneArm bool) *site {
+func (w *world) newSite(p plan, i int, oneArm bool) *site {
 	w.t.Helper()
-	s := &site{router: newMachine(w.t), outside: netip.MustParseAddr(siteNets[i] + "2")}
+	s := &site{router: newMachine(w.t), outside: netip.MustParseAddr(p.nets[i] + "2")}
 	port, segment := "router"+strconv.Itoa(i), "segment"+strconv.Itoa(i)
 	w.internet.bridge(segment)
 	w.internet.sysctl("net/ipv4/conf/"+segment+"/send_redirects", "0")
-	w.internet.address(segment, siteNets[i]+"1/24", true)
+	w.internet.address(segment, p.nets[i]+"1"+p.length, true)
 	w.internet.cable(port, s.router, "eth0")
 	w.internet.enslave(port, segment)
-	s.router.address("eth0", siteNets[i]+"2/24", true)
-	s.router.route("0.0.0.0/0", siteNets[i]+"1", "eth0")
-	s.nat = schema.NAT{Outside: "eth0", OutsideAddress: siteNets[i] + "2/24"}
-	gateway, net := siteNets[i]+"2", siteNets[i]
+	s.router.address("eth0", p.nets[i]+"2"+p.length, true)
+	s.router.route(p.everywhere, p.nets[i]+"1", "eth0")
+	s.nat = schema.NAT{Outside: "eth0", OutsideAddress: p.nets[i] + "2" + p.length, Family: p.family}
+	gateway, net := p.nets[i]+"2", p.nets[i]
 	at, attach := segment, w.internet
 	if !oneArm {
-		gateway, net = "10.0.0.1", "10.0.0."
+		gateway, net = p.inside+"1", p.inside
 		at, attach = "eth1", s.router
 		s.nat.Inside = []string{"eth1"}
 		s.router.bridge("eth1")
-		s.router.address("eth1", "10.0.0.1/24", true)
+		s.router.address("eth1", p.inside+"1"+p.length, true)
 	}
 	for j := range s.hosts {
 		s.hosts[j] = newMachine(w.t)
@@ -259,8 +290,8 @@ func (w *world) newSite(i int, oneArm bool) *site {
 		name := "host" + strconv.Itoa(i) + strconv.Itoa(j)
 		attach.cable(name, s.hosts[j], "eth0")
 		attach.enslave(name, at)
-		s.hosts[j].address("eth0", s.inside[j]+"/24", !oneArm)
-		s.hosts[j].route("0.0.0.0/0", gateway, "eth0")
+		s.hosts[j].address("eth0", s.inside[j]+p.length, !oneArm)
+		s.hosts[j].route(p.everywhere, gateway, "eth0")
 	}
 	return s
 }
@@ -271,10 +302,10 @@ func (w *world) serve() {
 	var stun *natprobe.Server
 	var meet *natprobe.Rendezvous
 	w.internet.must(w.internet.in(func() (err error) {
-		if stun, err = natprobe.ListenServer(ctx, serverAddresses, [2]uint16{natprobe.STUNPort, natprobe.AlternatePort}); err != nil {
+		if stun, err = natprobe.ListenServer(ctx, w.addresses, [2]uint16{natprobe.STUNPort, natprobe.AlternatePort}); err != nil {
 			return err
 		}
-		meet, err = natprobe.ListenRendezvous(ctx, netip.AddrPortFrom(serverAddresses[0], 4000))
+		meet, err = natprobe.ListenRendezvous(ctx, netip.AddrPortFrom(w.addresses[0], 4000))
 		return err
 	}), "servers")
 	ended := make(chan error, 2)

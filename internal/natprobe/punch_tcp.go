@@ -23,17 +23,18 @@ const handshakeTime = 2 * time.Second
 // (RFC 5128 section 3.4): all its sockets share the port.
 type PortTCP struct {
 	listener net.Listener
+	network  string
 	port     uint16
 }
 
-// ListenTCP takes the port; 0 takes a free one.
-func ListenTCP(ctx context.Context, port uint16) (*PortTCP, error) {
+// ListenTCP takes the port; 0 takes a free one. network is "tcp4" or "tcp6".
+func ListenTCP(ctx context.Context, network string, port uint16) (*PortTCP, error) {
 	listen := net.ListenConfig{Control: reusePort}
-	l, err := listen.Listen(ctx, "tcp4", ":"+strconv.Itoa(int(port)))
+	l, err := listen.Listen(ctx, network, ":"+strconv.Itoa(int(port)))
 	if err != nil {
-		return nil, fmt.Errorf("TCP hole punch: %w", err)
+		return nil, fmt.Errorf("TCP port: %w", err)
 	}
-	return &PortTCP{listener: l, port: tcpEndpoint(l.Addr()).Port()}, nil
+	return &PortTCP{listener: l, network: network, port: tcpEndpoint(l.Addr()).Port()}, nil
 }
 
 // Port is the local port's number.
@@ -44,7 +45,7 @@ func (p *PortTCP) Close() error { return p.listener.Close() }
 
 func (p *PortTCP) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	dialer := net.Dialer{Control: reusePort, LocalAddr: &net.TCPAddr{Port: int(p.port)}}
-	return dialer.DialContext(ctx, "tcp4", to.String())
+	return dialer.DialContext(ctx, p.network, to.String())
 }
 
 func reusePort(_, _ string, raw syscall.RawConn) error {

@@ -137,28 +137,64 @@ func (r *runner) explainType(ctx context.Context, c *schema.NATCheck, last attem
 		return r.explainServer(ctx, c)
 	}
 	e.why = []string{last.detail}
+	e.trail = &trail.Explanation{}
+	v := version{r.familyOf(c)}
+	kind, family := "nat", "ip"
+	if v.family == nat.IPv6 {
+		kind, family = "nat6", "ip6"
+	}
 	guest := r.guest(c.Router.VM)
-	if guest == nil || guest.NAT == nil {
-		e.why = append(e.why, fmt.Sprintf("%s declares no nat", c.Router.VM))
-		e.trail = &trail.Explanation{Mend: []string{fmt.Sprintf("declare nat { type = %q } in %s", c.Expect, c.Router.VM)}}
+	if guest == nil || v.nat(guest) == nil {
+		e.why = append(e.why, fmt.Sprintf("%s declares no %s", c.Router.VM, kind))
+		e.trail.Mend = []string{fmt.Sprintf("declare %s { } in %s with %s", kind, c.Router.VM, expected(c))}
 		return e
 	}
-	declared := nat.Resolve(*guest.NAT)
-	e.why = append(e.why, fmt.Sprintf("%s is declared as %s: it maps %s and filters %s", c.Router.VM, declared.Type, declared.Mapping, declared.Filtering))
-	e.trail = &trail.Explanation{}
-	switch {
-	case declared.Type != c.Expect:
-		e.trail.Mend = append(e.trail.Mend, fmt.Sprintf("declare type = %q in %s, or expect = %q here", c.Expect, c.Router.VM, declared.Type))
-	default:
-		exit, rules, err := r.machines.Run(ctx, c.Router.Domain, "nft", "list", "table", "ip", nat.Table)
-		if err == nil && (exit != 0 || rules == "") {
-			e.why = append(e.why, fmt.Sprintf("%s has no table %s: its rules are not as declared", c.Router.VM, nat.Table))
-		}
-		e.trail.Mend = append(e.trail.Mend,
-			"see whether the lab is applied (labctl plan)",
-			"see whether this host's own rules rewrite what crosses its bridges (sysctl net.bridge.bridge-nf-call-iptables)")
+	declared := nat.Resolve(*v.nat(guest))
+	e.why = append(e.why, fmt.Sprintf("%s is declared as %s: it maps %s and filters %s", c.Router.VM, typeWords(declared), declared.Mapping, declared.Filtering))
+	differ := differences(c, declared)
+	if len(differ) > 0 {
+		e.trail.Mend = differ
+		return e
 	}
+	exit, rules, err := r.machines.Run(ctx, c.Router.Domain, "nft", "list", "table", family, nat.Table)
+	if err == nil && (exit != 0 || rules == "") {
+		e.why = append(e.why, fmt.Sprintf("%s has no table %s %s: its rules are not as declared", c.Router.VM, family, nat.Table))
+	}
+	e.trail.Mend = append(e.trail.Mend,
+		"see whether the lab is applied (labctl plan)",
+		"see whether rules of its own in the client or the server drop what they did not ask for: that looks like filtering",
+		"see whether this host's own rules rewrite what crosses its bridges (sysctl net.bridge.bridge-nf-call-iptables)")
 	return e
+}
+
+func typeWords(n schema.NAT) string {
+	if n.Type == "" {
+		return "a NAT with no type's name"
+	}
+	return n.Type
+}
+
+// differences tells what a check expects otherwise than the router is declared.
+func differences(c *schema.NATCheck, n schema.NAT) (mend []string) {
+	for _, d := range []struct{ name, expected, declared string }{
+		{"type", c.Expect, n.Type}, {"mapping", c.Mapping, n.Mapping}, {"filtering", c.Filtering, n.Filtering},
+	} {
+		if d.expected == "" || d.expected == d.declared || d.name == "type" && n.Type == nat.PrefixOnly {
+			continue
+		}
+		here := d.name
+		if here == "type" {
+			here = "expect"
+		}
+		mend = append(mend, fmt.Sprintf("declare %s = %q in %s, or expect %s = %q here", d.name, d.expected, c.Router.VM, here, d.declared))
+	}
+	if c.Hairpin != nil && *c.Hairpin != n.Hairpin {
+		mend = append(mend, fmt.Sprintf("declare hairpin = %v in %s, or expect it otherwise here", *c.Hairpin, c.Router.VM))
+	}
+	if c.PreservePorts != nil && *c.PreservePorts != (n.Ports == nat.Preserve) {
+		mend = append(mend, fmt.Sprintf("declare other ports than %q in %s, or expect it otherwise here", n.Ports, c.Router.VM))
+	}
+	return mend
 }
 
 // explainServer follows the client's packets to the server of a classification that could not be carried out.
@@ -169,8 +205,17 @@ func (r *runner) explainServer(ctx context.Context, c *schema.NATCheck) explaine
 	}
 	to := schema.Endpoint{VM: p.server.VM, Domain: p.server.Domain, Address: p.addresses[0], Port: natprobe.STUNPort}
 	from := p.client
-	if own := r.guest(from.VM); own != nil && len(ipv4s(own)) > 0 {
-		from.Address = ipv4s(own)[0]
+	if own := r.guest(from.VM); own != nil {
+		if addresses := (version{r.familyOf(c)}).addresses(own); len(addresses) > 0 {
+			from.Address = addresses[0]
+		}
 	}
-	return r.explainReach(ctx, "udp", from, to, false, func(ctx context.Context) attempt { return r.classify(ctx, p) })
+	protocol := c.Protocol
+	if protocol == "" {
+		protocol = "udp"
+	}
+	return r.explainReach(ctx, protocol, from, to, false, func(ctx context.Context) attempt {
+		_, err := r.classify(ctx, p)
+		return attempt{err: err}
+	})
 }

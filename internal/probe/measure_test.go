@@ -70,6 +70,42 @@ func TestNATIsClassifiedFromBehindAgainstOutside(t *testing.T) {
 	}
 }
 
+// What a check demands is compared, and nothing else.
+func TestNATKnobs(t *testing.T) {
+	yes, no := true, false
+	seen := natprobe.Behaviour{Protocol: "tcp", Translated: true, Mapping: nat.AddressDependent, Filtering: nat.EndpointIndependent,
+		Preserves: true, Simultaneous: true, Outside: netip.MustParseAddrPort("192.0.2.1:5000")}
+	m := machines{ask: func(_ string, r inside.Request) (inside.Answer, error) {
+		if r.Serve != nil && r.Serve.Protocol == "tcp" || r.NAT != nil && r.NAT.Protocol == "tcp" {
+			return inside.Answer{NAT: &seen}, nil
+		}
+		return inside.Answer{}, fmt.Errorf("asked for %+v", r)
+	}}
+	for _, test := range []struct {
+		check schema.NATCheck
+		pass  bool
+		got   string
+	}{
+		{schema.NATCheck{Mapping: nat.AddressDependent}, true, "address_dependent mapping"},
+		{schema.NATCheck{Mapping: nat.EndpointIndependent}, false, "address_dependent mapping"},
+		{schema.NATCheck{Filtering: nat.EndpointIndependent, Hairpin: &no}, true, "endpoint_independent filtering, no hairpin"},
+		{schema.NATCheck{Hairpin: &yes}, false, "no hairpin"},
+		{schema.NATCheck{PreservePorts: &yes, SimultaneousOpen: &yes}, true, "ports kept, simultaneous open"},
+		{schema.NATCheck{PreservePorts: &no}, false, "ports kept"},
+		{schema.NATCheck{Expect: nat.FullCone}, false, "address_dependent mapping with endpoint_independent filtering"},
+	} {
+		check := natCheck(t, "")
+		endpoint := check.NAT.Router
+		check.NAT = &test.check
+		check.NAT.Router, check.NAT.Protocol = endpoint, "tcp"
+		r := probe.Run(t.Context(), natLab(t, "192.0.2.7/24", "192.0.2.8/24"), m, []schema.Check{check}, probe.Options{})[0]
+		if r.Pass != test.pass || r.Got != test.got || r.Error != "" || !strings.Contains(r.Subject, "for TCP") ||
+			!strings.Contains(r.Detail, "RFC 5382") || !r.Pass && len(r.Mend) == 0 {
+			t.Errorf("%+v: got %+v", test.check, r)
+		}
+	}
+}
+
 func TestNATNeedsTwoAddressesOutside(t *testing.T) {
 	r := probe.Run(t.Context(), natLab(t, "192.0.2.7/24"), machines{}, []schema.Check{natCheck(t, nat.FullCone)}, probe.Options{})[0]
 	if r.Pass || !strings.Contains(r.Error, "second address") {

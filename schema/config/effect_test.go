@@ -18,6 +18,7 @@ func sample(path string, a *table.Attr) string {
 		"vm.interface.pci": `"0000:00:03.0"`, "vm.nat.ports": `"contiguous"`, "vm.nat.mapping": `"address_and_port_dependent"`,
 		"vm.nat.filtering": `"endpoint_independent"`, "vm.nat.inside": `["eth0"]`, "vm.nat.outside": `"eth1"`, "vm.hosts": `{ "10.0.0.1" = "x" }`,
 		"vm.route.interface": `"eth1"`, "vm.route.via": `"10.9.0.2"`, "bridge.route.via": `"10.1.0.2"`,
+		"check.nat.mapping": `"address_and_port_dependent"`, "check.nat.filtering": `"address_and_port_dependent"`,
 		"check.exec.expect_output": `"x+"`, "vm.nat.forward.to": `"10.9.0.5"`, "bridge.name": `"br-x"`, "vm.route.on_link": "true",
 		"vm.sysctl": `{ "net.x" = 7 }`, "vm.file.mode": `"0600"`, "vm.hostdev.pci": `"0000:03:00.0"`, "vm.hostdev.usb": `"046d:c52b"`,
 	}
@@ -158,6 +159,10 @@ func needs(path string, extra *table.Attr) string {
 		return "type = \"ipv4_addr\"\n"
 	case (path == "check.tcp" || path == "check.udp") && name != "port":
 		return "port = 7\n"
+	case path == "check.nat" && name == "simultaneous_open":
+		return "expect = \"symmetric\"\nprotocol = \"tcp\"\n"
+	case path == "check.nat" && name != "expect":
+		return "expect = \"symmetric\"\n"
 	case path == "vm.nat" && name != "outside" && name != "mapping" && name != "filtering" && name != "type":
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// Table is the name of the nftables table (family ip) that Compile writes.
+// Table is the name of the nftables table (family ip or ip6) that Compile writes.
 const Table = "labctl_nat"
 
 // Seconds that the learned elements live when the declaration gives no timeout. RFC 4787 section 4.3 asks for more than
@@ -27,7 +27,14 @@ const (
 func Compile(n schema.NAT) string {
 	r := newRouter(Resolve(n))
 	var t text
-	t.open("table ip " + Table)
+	t.open("table " + r.ip + " " + Table)
+	if r.Type == PrefixOnly {
+		r.prefixesIn(&t)
+		r.prefixesOut(&t)
+		r.unknownSubnets(&t)
+		t.close()
+		return t.String()
+	}
 	r.lifetimes(&t)
 	r.sets(&t)
 	r.prerouting(&t)
@@ -35,6 +42,7 @@ func Compile(n schema.NAT) string {
 	r.learn(&t)
 	r.input(&t)
 	r.forward(&t)
+	r.output(&t)
 	t.close()
 	return t.String()
 }
@@ -42,6 +50,7 @@ func Compile(n schema.NAT) string {
 // router is a resolved NAT and what follows from it.
 type router struct {
 	schema.NAT
+	ip      string // the family of the table, and nft's word for a header: "ip" or "ip6"
 	oneArm  bool
 	address netip.Addr   // of the outside interface; invalid where it is not known before it runs
 	subnet  netip.Prefix // of address; invalid where not known
@@ -52,7 +61,10 @@ type router struct {
 }
 
 func newRouter(n schema.NAT) *router {
-	r := &router{NAT: n, oneArm: len(n.Inside) == 0}
+	r := &router{NAT: n, ip: IPv4, oneArm: len(n.Inside) == 0}
+	if n.Family == IPv6 {
+		r.ip = IPv6
+	}
 	r.address, r.subnet = outsideAddress(n.OutsideAddress)
 	r.Hairpin = n.Hairpin && r.address.IsValid()
 	r.reuses = n.Mapping == EndpointIndependent
@@ -65,7 +77,7 @@ func newRouter(n schema.NAT) *router {
 // own matches packets sent to the router's outside address.
 func (r *router) own() string {
 	if r.address.IsValid() {
-		return "ip daddr " + r.address.String()
+		return r.ip + " daddr " + r.address.String()
 	}
 	return "fib daddr type local"
 }
@@ -88,7 +100,7 @@ func (r *router) lifetimes(t *text) {
 	for _, l := range lives {
 		t.open("ct timeout " + l.protocol + "_lifetime")
 		t.line("protocol %s;", l.protocol)
-		t.line("l3proto ip;")
+		t.line("l3proto %s;", r.ip)
 		t.line("policy = { %s };", l.policy)
 		t.close()
 	}
@@ -102,6 +114,10 @@ func (r *router) lifetimes(t *text) {
 
 func (r *router) sets(t *text) {
 	const learned = "flags dynamic,timeout;"
+	address := "ipv4_addr"
+	if r.ip == IPv6 {
+		address = "ipv6_addr"
+	}
 	set := func(head, typ string) {
 		t.open(head)
 		t.line("type %s;", typ)
@@ -109,25 +125,28 @@ func (r *router) sets(t *text) {
 		t.line(learned)
 		t.close()
 	}
-	if r.reuses {
+	if r.ip == IPv6 {
+		r.sets6(set)
+	}
+	if r.reuses && r.ip == IPv4 {
 		t.note("inside endpoint -> its outside port: the mappings")
-		set("map mapped", "inet_proto . ipv4_addr . inet_service : inet_service")
+		set("map mapped", "inet_proto . "+address+" . inet_service : inet_service")
 		t.note("outside ports that a mapping holds")
 		set("set taken", "inet_proto . inet_service")
 	}
-	if r.lets {
+	if r.lets && r.ip == IPv4 {
 		t.note("outside port -> the inside endpoint behind it")
-		set("map endpoints", "inet_proto . inet_service : ipv4_addr . inet_service")
+		set("map endpoints", "inet_proto . inet_service : "+address+" . inet_service")
 	}
 	if r.peers {
 		t.note("outside port and an address that was sent to from it")
-		set("set peers", "inet_proto . inet_service . ipv4_addr")
+		set("set peers", "inet_proto . inet_service . "+address)
 	}
 	if r.hosts {
 		t.note("inside hosts: whoever has sent something through this router")
-		set("set hosts", "ipv4_addr")
+		set("set hosts", address)
 	}
-	if r.Ports == Contiguous {
+	if r.Ports == Contiguous || r.reuses && r.ip == IPv6 {
 		// A map and not `numgen … offset 20000`: nft 1.0.6 puts the number into the packet in the machine's byte order.
 		ports := make([]string, rowLength)
 		for i := range ports {
@@ -158,16 +177,25 @@ func (r *router) input(t *text) {
 	t.open("chain input")
 	t.line("type filter hook input priority filter; policy accept;")
 	t.rule("ct state established,related accept", "")
-	t.rule("icmp type echo-request accept", "the router itself answers ping")
+	dhcp := "udp sport 67 udp dport 68"
+	if r.ip == IPv6 {
+		dhcp = "udp sport 547 udp dport 546"
+		t.rule("icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
+			"neighbours are found by ICMPv6")
+		t.rule("icmpv6 type echo-request accept", "the router itself answers ping")
+	} else {
+		t.rule("icmp type echo-request accept", "the router itself answers ping")
+	}
 	t.rule("ct status dnat accept", "forwards to the router itself")
 	if !r.address.IsValid() {
-		t.rule(fmt.Sprintf("iifname %q udp sport 67 udp dport 68 accept", r.Outside), "DHCP")
+		t.rule(fmt.Sprintf("iifname %q %s accept", r.Outside, dhcp), "DHCP")
 	}
 	t.rule(fmt.Sprintf("iifname %q counter drop", r.Outside), "unsolicited: dropped in silence, never rejected")
 	t.close()
 }
 
 func (r *router) forward(t *text) {
+	r.unknownSubnets(t)
 	t.open("chain forward")
 	t.line("type filter hook forward priority filter; policy drop;")
 	t.rule("ct state established,related counter accept", "packets of known connections, both ways")
@@ -179,6 +207,18 @@ func (r *router) forward(t *text) {
 		t.rule(fmt.Sprintf("iifname != %q counter accept", r.Outside), "from inside to anywhere")
 	}
 	t.rule("counter", "what is left is let in by nothing: dropped")
+	t.close()
+}
+
+// output keeps an IPv6 router with one arm from leading its neighbours past it (RFC 4861 section 8.2). With IPv4 a kernel setting
+// does; IPv6 has none.
+func (r *router) output(t *text) {
+	if r.ip != IPv6 || !r.oneArm {
+		return
+	}
+	t.open("chain output")
+	t.line("type filter hook output priority filter; policy accept;")
+	t.rule("icmpv6 type nd-redirect drop", "one arm: neighbours are not to go past the router")
 	t.close()
 }
 

@@ -29,6 +29,18 @@ func examples() map[string]schema.NAT {
 		{Name: "web", Protocol: "tcp", Port: 8080, To: "10.0.0.2", ToPort: 80},
 		{Name: "dns", Protocol: "udp", Port: 53, To: "10.0.0.3"},
 	}
+	six := func(n schema.NAT) schema.NAT {
+		n.Family, n.Outside, n.OutsideAddress, n.Inside = nat.IPv6, "eth0", "2001:db8::1/64", []string{"eth1"}
+		return n
+	}
+	web6 := []schema.NATForward{
+		{Name: "web", Protocol: "tcp", Port: 8080, To: "fd00::2", ToPort: 80},
+		{Name: "dns", Protocol: "udp", Port: 53, To: "fd00::3"},
+	}
+	site := []schema.NATPrefix{
+		{Name: "site", Inside: "fd01:203:405::/48", Outside: "2001:db8:1::/48", Subnets: []string{"fd01:203:405:1::/64", "fd01:203:405:2::/64"}},
+		{Name: "lab", Inside: "fd00:9:9:1::/64", Outside: "2001:db8:9:cf51::/64"},
+	}
 	return map[string]schema.NAT{
 		"full_cone":               two(schema.NAT{Type: nat.FullCone}),
 		"address_restricted_cone": two(schema.NAT{Type: nat.AddressRestrictedCone}),
@@ -50,7 +62,15 @@ func examples() map[string]schema.NAT {
 			Type: nat.AddressRestrictedCone, Forwards: web,
 			OneToOne: []schema.OneToOne{{Outside: "192.0.2.7", Inside: "10.0.0.7"}},
 		}),
-		"dhcp": {Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1", "eth2"}},
+		"six_full_cone":       six(schema.NAT{Type: nat.FullCone, Hairpin: true, Forwards: web6, UDPTimeout: 20}),
+		"six_restricted":      six(schema.NAT{Type: nat.AddressRestrictedCone, OneToOne: []schema.OneToOne{{Outside: "2001:db8::7", Inside: "fd00::7"}}}),
+		"six_contiguous":      six(schema.NAT{Type: nat.Symmetric, Ports: nat.Contiguous}),
+		"six_symmetric":       six(schema.NAT{Type: nat.Symmetric}),
+		"six_one_arm":         {Family: nat.IPv6, Type: nat.FullCone, Outside: "eth0", OutsideAddress: "2001:db8::1/64", Hairpin: true, Forwards: web6},
+		"six_dhcp":            {Family: nat.IPv6, Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, Forwards: web6},
+		"six_prefix":          six(schema.NAT{Prefixes: site}),
+		"six_prefix_and_cone": six(schema.NAT{Type: nat.FullCone, Hairpin: true, Prefixes: site}),
+		"dhcp":                {Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1", "eth2"}},
 	}
 }
 

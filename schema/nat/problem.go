@@ -30,6 +30,7 @@ func Problems(n schema.NAT) []Problem {
 	c.outsideAddress(n)
 	c.forwards(n)
 	c.oneToOne(n)
+	c.prefixes(n)
 	return c.found
 }
 
@@ -47,10 +48,14 @@ func (c *collector) oneOf(path, value string, allowed ...string) {
 }
 
 func (c *collector) behaviour(n schema.NAT) {
-	c.oneOf("type", n.Type, Types()...)
+	types := Types()
+	if n.Family == IPv6 {
+		types = append(types, PrefixOnly)
+	}
+	c.oneOf("type", n.Type, types...)
 	c.oneOf("mapping", n.Mapping, EndpointIndependent, AddressAndPortDependent)
 	c.oneOf("filtering", n.Filtering, EndpointIndependent, AddressDependent, AddressAndPortDependent)
-	mapping, filtering, known := behaviour(n.Type)
+	mapping, filtering, known := Behaviour(n.Type)
 	if !known {
 		return
 	}
@@ -66,6 +71,7 @@ func (c *collector) behaviour(n schema.NAT) {
 func (c *collector) ports(n schema.NAT) {
 	switch n.Ports {
 	case "", Contiguous, Random:
+		c.ports6(n)
 		return
 	case Preserve:
 		if Resolve(n).Mapping == AddressAndPortDependent {
@@ -76,6 +82,15 @@ func (c *collector) ports(n schema.NAT) {
 	if _, _, ok := portRange(n.Ports); !ok {
 		c.add("ports", "%q is none of %s, %s, %s and no range such as \"20000-30000\"",
 			n.Ports, Preserve, Contiguous, Random)
+		return
+	}
+	c.ports6(n)
+}
+
+// ports6: with IPv6 a mapping that is to be the same for every peer is not remembered (see translate6.go).
+func (c *collector) ports6(n schema.NAT) {
+	if n.Family == IPv6 && n.Ports != "" && Resolve(n).Mapping == EndpointIndependent {
+		c.add("ports", "an IPv6 mapping that is the same for every peer preserves ports: leave ports out, or give it mapping = %q", AddressAndPortDependent)
 	}
 }
 
@@ -114,8 +129,8 @@ func (c *collector) timeout(path string, seconds float64) {
 
 func (c *collector) outsideAddress(n schema.NAT) {
 	addr, _ := outsideAddress(n.OutsideAddress)
-	if n.OutsideAddress != "" && !addr.Is4() {
-		c.add("outside_address", "%q is no IPv4 address", n.OutsideAddress)
+	if n.OutsideAddress != "" && !ofFamily(n, addr) {
+		c.add("outside_address", "%q is no %s address", n.OutsideAddress, version(n))
 	}
 	if n.Hairpin && n.OutsideAddress == "" {
 		c.add("hairpin", "the interface %q needs an address of its own (not DHCP) to turn traffic round", n.Outside)
@@ -139,8 +154,8 @@ func (c *collector) forwards(n schema.NAT) {
 		if f.ToPort < 0 || f.ToPort > 65535 {
 			c.add(path+"to_port", "%d is no port: write 1 to 65535", f.ToPort)
 		}
-		if !isIPv4(f.To) {
-			c.add(path+"to", "%q is no IPv4 address", f.To)
+		if !ofFamily(n, parse(f.To)) {
+			c.add(path+"to", "%q is no %s address", f.To, version(n))
 		}
 		p := port{f.Protocol, f.Port}
 		if other, ok := taken[p]; ok {
@@ -155,15 +170,15 @@ func (c *collector) oneToOne(n schema.NAT) {
 	outside, inside := map[string]bool{}, map[string]bool{}
 	for i, o := range n.OneToOne {
 		path := fmt.Sprintf("one_to_one[%d].", i)
-		if !isIPv4(o.Outside) {
-			c.add(path+"outside", "%q is no IPv4 address", o.Outside)
+		if !ofFamily(n, parse(o.Outside)) {
+			c.add(path+"outside", "%q is no %s address", o.Outside, version(n))
 		} else if o.Outside == own.String() {
 			c.add(path+"outside", "%s is the router's own address, which the other hosts share: give it a second one", o.Outside)
 		} else if outside[o.Outside] {
 			c.add(path+"outside", "%s is bound twice", o.Outside)
 		}
-		if !isIPv4(o.Inside) {
-			c.add(path+"inside", "%q is no IPv4 address", o.Inside)
+		if !ofFamily(n, parse(o.Inside)) {
+			c.add(path+"inside", "%q is no %s address", o.Inside, version(n))
 		} else if inside[o.Inside] {
 			c.add(path+"inside", "%s is bound twice", o.Inside)
 		}
@@ -171,7 +186,14 @@ func (c *collector) oneToOne(n schema.NAT) {
 	}
 }
 
-func isIPv4(text string) bool {
-	addr, err := netip.ParseAddr(text)
-	return err == nil && addr.Is4()
+// ofFamily reports whether an address is of the version that n translates.
+func ofFamily(n schema.NAT, a netip.Addr) bool {
+	return a.IsValid() && a.Is6() == (n.Family == IPv6) && a.Zone() == ""
+}
+
+func version(n schema.NAT) string {
+	if n.Family == IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
 }

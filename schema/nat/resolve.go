@@ -35,8 +35,8 @@ func Types() []string {
 	return []string{FullCone, AddressRestrictedCone, PortRestrictedCone, Symmetric}
 }
 
-// behaviour is the mapping and the filtering that a type stands for.
-func behaviour(typ string) (mapping, filtering string, known bool) {
+// Behaviour is the mapping and the filtering that a type stands for.
+func Behaviour(typ string) (mapping, filtering string, known bool) {
 	switch typ {
 	case FullCone:
 		return EndpointIndependent, EndpointIndependent, true
@@ -46,6 +46,8 @@ func behaviour(typ string) (mapping, filtering string, known bool) {
 		return EndpointIndependent, AddressAndPortDependent, true
 	case Symmetric:
 		return AddressAndPortDependent, AddressAndPortDependent, true
+	case PrefixOnly:
+		return EndpointIndependent, EndpointIndependent, true
 	}
 	return "", "", false
 }
@@ -53,7 +55,7 @@ func behaviour(typ string) (mapping, filtering string, known bool) {
 // Type names the pair of mapping and filtering as RFC 3489 does, or "" for a pair that has no such name.
 func Type(mapping, filtering string) string {
 	for _, typ := range Types() {
-		if m, f, _ := behaviour(typ); m == mapping && f == filtering {
+		if m, f, _ := Behaviour(typ); m == mapping && f == filtering {
 			return typ
 		}
 	}
@@ -61,10 +63,13 @@ func Type(mapping, filtering string) string {
 }
 
 // Resolve fills in mapping, filtering and ports where n leaves them to its type, and the type where n gives only its
-// behaviour. What n gives itself stays. With nothing given, the result is a port-restricted cone that keeps ports:
+// behaviour. What n gives itself stays. With nothing but prefixes given, it translates prefixes alone; with nothing given, the result is a port-restricted cone that keeps ports:
 // what a plain masquerade does.
 func Resolve(n schema.NAT) schema.NAT {
-	mapping, filtering, _ := behaviour(n.Type)
+	if n.Type == "" && n.Mapping == "" && n.Filtering == "" && len(n.Prefixes) > 0 {
+		n.Type = PrefixOnly
+	}
+	mapping, filtering, _ := Behaviour(n.Type)
 	if n.Mapping == "" {
 		n.Mapping = mapping
 	}

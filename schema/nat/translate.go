@@ -1,38 +1,45 @@
 package nat
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // prerouting lets in: forwards, one-to-one addresses, and what the filtering behaviour allows.
 func (r *router) prerouting(t *text) {
-	if len(r.Forwards) == 0 && len(r.OneToOne) == 0 && !r.lets {
+	if len(r.Forwards) == 0 && len(r.OneToOne) == 0 && len(r.Prefixes) == 0 && !r.lets {
 		return
 	}
 	t.open("chain prerouting")
 	t.line("type nat hook prerouting priority dstnat; policy accept;")
 	for _, o := range r.OneToOne {
-		t.rule(fmt.Sprintf("ip daddr %s counter dnat to %s", o.Outside, o.Inside), "one to one")
+		t.rule(fmt.Sprintf("%s daddr %s counter dnat to %s", r.ip, o.Outside, o.Inside), "one to one")
 	}
+	r.prefixRulesIn(t)
 	own := r.own()
 	from := fmt.Sprintf("iifname %q ", r.Outside)
 	switch {
 	case r.Hairpin:
 		from = ""
 	case r.hosts:
-		t.rule(own+" ip saddr @hosts accept", "no hairpin: an inside host does not reach another one this way")
+		t.rule(own+" "+r.ip+" saddr @hosts accept", "no hairpin: an inside host does not reach another one this way")
 	}
 	for _, f := range r.Forwards {
 		port := f.ToPort
 		if port == 0 {
 			port = f.Port
 		}
-		t.rule(fmt.Sprintf("%s%s %s dport %d counter dnat to %s:%d", from, own, f.Protocol, f.Port, f.To, port),
+		t.rule(fmt.Sprintf("%s%s %s dport %d counter dnat to %s:%d", from, own, f.Protocol, f.Port, bracketed(f.To), port),
 			"forward "+f.Name)
 	}
-	const toEndpoint = "dnat ip to meta l4proto . th dport map @endpoints"
+	toEndpoint := "dnat ip to meta l4proto . th dport map @endpoints"
+	if r.ip == IPv6 {
+		toEndpoint = "dnat ip6 to meta l4proto . th dport map @endpoint_hosts : meta l4proto . th dport map @endpoint_ports"
+	}
 	if r.Hairpin {
 		inside := "iifname " + r.insideNames()
 		if r.oneArm {
-			inside = "ip saddr @hosts"
+			inside = r.ip + " saddr @hosts"
 		}
 		t.rule(inside+" "+own+" "+toEndpoint, "hairpin: an inside host reaches another one by its outside address")
 	}
@@ -41,7 +48,7 @@ func (r *router) prerouting(t *text) {
 	case EndpointIndependent:
 		t.rule(from+own+" "+toEndpoint, "endpoint-independent filtering: anyone may use a mapping")
 	case AddressDependent:
-		t.rule(from+own+" meta l4proto . th dport . ip saddr @peers "+toEndpoint,
+		t.rule(from+own+" meta l4proto . th dport . "+r.ip+" saddr @peers "+toEndpoint,
 			"address-dependent filtering: only addresses that were sent to")
 	}
 	t.close()
@@ -53,12 +60,18 @@ func (r *router) postrouting(t *text) {
 	t.line("type nat hook postrouting priority srcnat; policy accept;")
 	t.rule("fib saddr type local accept", "the router's own packets")
 	for _, o := range r.OneToOne {
-		t.rule(fmt.Sprintf("oifname %q ip saddr %s ct status & dnat == 0 counter snat to %s", r.Outside, o.Inside, o.Outside), "one to one")
+		t.rule(fmt.Sprintf("oifname %q %s saddr %s ct status & dnat == 0 counter snat to %s", r.Outside, r.ip, o.Inside, o.Outside), "one to one")
 	}
+	r.prefixRulesOut(t)
 	r.hairpinSource(t)
 	t.rule("ct status dnat accept", "let in from outside: the peer stays visible")
 	out := fmt.Sprintf("oifname %q ", r.Outside)
-	r.choosePort(t, out, "masquerade")
+	translate := "masquerade"
+	if r.ip == IPv6 && r.address.IsValid() {
+		// Of several addresses masquerade takes one that suits the peer (RFC 6724): a mapping would depend on it.
+		translate = "snat to " + r.address.String()
+	}
+	r.choosePort(t, out, translate)
 	t.close()
 }
 
@@ -72,10 +85,10 @@ func (r *router) hairpinSource(t *text) {
 		r.choosePort(t, "iifname "+r.insideNames()+" ct status dnat ", snat)
 		return
 	}
-	r.choosePort(t, "ip saddr @hosts ct status dnat ", snat)
+	r.choosePort(t, r.ip+" saddr @hosts ct status dnat ", snat)
 	if r.subnet.IsValid() && len(r.Forwards) > 0 {
 		t.rule(fmt.Sprintf(
-			"ip saddr %s ct status dnat meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @forwarded counter %s", r.subnet, snat),
+			"%s saddr %s ct status dnat meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @forwarded counter %s", r.ip, r.subnet, snat),
 			"hairpin: a neighbour that reaches a forward")
 	}
 }
@@ -86,11 +99,16 @@ func (r *router) choosePort(t *text, match, translate string) {
 	ports := match + "meta l4proto { tcp, udp } "
 	// snat takes ":PORTS" right behind the address, masquerade behind "to".
 	to := translate
-	if translate == "masquerade" {
+	if address, ok := strings.CutPrefix(translate, "snat to "); ok {
+		to = "snat to " + bracketed(address)
+	} else {
 		to += " to "
 	}
-	if r.reuses {
-		t.rule(ports+to+":meta l4proto . ip saddr . th sport map @mapped",
+	switch {
+	case r.reuses && r.ip == IPv6:
+		r.choosePort6(t, ports, to, translate)
+	case r.reuses:
+		t.rule(ports+to+":meta l4proto . "+r.ip+" saddr . th sport map @mapped",
 			"endpoint-independent mapping: the mapping this endpoint has")
 		if r.Ports == Preserve {
 			t.rule(ports+"meta l4proto . th sport @taken counter "+to+":1024-65535 fully-random", "the port is another endpoint's: choose one")
@@ -130,13 +148,16 @@ func (r *router) learn(t *text) {
 	for _, o := range r.OneToOne {
 		insides, outsides = append(insides, o.Inside), append(outsides, o.Outside)
 	}
+	for _, p := range r.pairs() {
+		insides, outsides = append(insides, p.inside.String()), append(outsides, p.outside.String())
+	}
 	out, back := "ct direction original ct status snat ", "ct direction reply ct status dnat "
 	if len(insides) > 0 {
-		out += "ct original ip saddr != " + braces(insides) + " "
-		back += "ct original ip daddr != " + braces(outsides) + " "
+		out += "ct original " + r.ip + " saddr != " + braces(insides) + " "
+		back += "ct original " + r.ip + " daddr != " + braces(outsides) + " "
 	}
 	if r.hosts {
-		t.rule("ct direction original ct status & (snat | dnat) == snat update @hosts { ct original ip saddr timeout 1h }",
+		t.rule("ct direction original ct status & (snat | dnat) == snat update @hosts { ct original "+r.ip+" saddr timeout 1h }",
 			"learn inside hosts")
 	}
 	// A connection from a peer holds the mapping that it came in by: the inside host's answers refresh it.
@@ -145,10 +166,10 @@ func (r *router) learn(t *text) {
 		fromPeer = "meta l4proto . ct original proto-dst != @forwarded "
 	}
 	for _, p := range r.lifetimeOf() {
-		r.learnFrom(t, out+p.match, "ct original ip saddr", "ct original proto-src", "ct reply proto-dst",
-			"ct original ip daddr", p.seconds)
+		r.learnFrom(t, out+p.match, "ct original "+r.ip+" saddr", "ct original proto-src", "ct reply proto-dst",
+			"ct original "+r.ip+" daddr", p.seconds)
 		if r.lets {
-			r.learnFrom(t, back+p.match+fromPeer, "ct reply ip saddr", "ct reply proto-src",
+			r.learnFrom(t, back+p.match+fromPeer, "ct reply "+r.ip+" saddr", "ct reply proto-src",
 				"ct original proto-dst", "", p.seconds)
 		}
 	}
@@ -157,12 +178,15 @@ func (r *router) learn(t *text) {
 
 // learnFrom writes one rule an element: inside and outside are the endpoints of the mapping, peer whom it sends to.
 func (r *router) learnFrom(t *text, match, inAddr, inPort, outPort, peer string, life int) {
-	if r.reuses {
+	switch {
+	case r.ip == IPv6:
+		r.learnFrom6(t, match, inAddr, inPort, outPort, life)
+	case r.reuses:
 		t.rule(fmt.Sprintf("%supdate @mapped { meta l4proto . %s . %s timeout %ds : %s }",
 			match, inAddr, inPort, life, outPort), "learn the mapping")
 		t.rule(fmt.Sprintf("%supdate @taken { meta l4proto . %s timeout %ds }", match, outPort, life), "")
 	}
-	if r.lets {
+	if r.lets && r.ip == IPv4 {
 		t.rule(fmt.Sprintf("%supdate @endpoints { meta l4proto . %s timeout %ds : %s . %s }",
 			match, outPort, life, inAddr, inPort), "learn who is behind the outside port")
 	}
@@ -190,4 +214,12 @@ func (r *router) lifetimeOf() []protocolLife {
 		return []protocolLife{{"meta l4proto { tcp, udp } ", udp}}
 	}
 	return []protocolLife{{"meta l4proto udp ", udp}, {"meta l4proto tcp ", tcp}}
+}
+
+// bracketed is an address as it stands before a port.
+func bracketed(address string) string {
+	if strings.Contains(address, ":") {
+		return "[" + address + "]"
+	}
+	return address
 }

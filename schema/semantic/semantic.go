@@ -28,6 +28,7 @@ func Check(lab *schema.Lab, at Ranger) hcl.Diagnostics {
 	c.gateways()
 	c.defaults()
 	c.ports(lab.Checks)
+	c.natChecks(lab.Checks)
 	return c.diags
 }
 

@@ -50,9 +50,21 @@ func punch(ctx context.Context, p Punch) (Answer, error) {
 	return answer, nil
 }
 
+// family is the network of package net in which both sides meet, the server first.
+func family(network string, via netip.AddrPort, peer natprobe.Peer) string {
+	towards := peer.Remote.Addr()
+	if via.IsValid() {
+		towards = via.Addr()
+	}
+	if towards.Is6() {
+		return network + "6"
+	}
+	return network + "4"
+}
+
 func punchUDP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Peer) (natprobe.Punched, error) {
 	var listen net.ListenConfig
-	conn, err := listen.ListenPacket(ctx, "udp4", ":"+strconv.Itoa(p.Port))
+	conn, err := listen.ListenPacket(ctx, family("udp", via, peer), ":"+strconv.Itoa(p.Port))
 	if err != nil {
 		return natprobe.Punched{}, err
 	}
@@ -70,7 +82,7 @@ func punchUDP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Pe
 }
 
 func punchTCP(ctx context.Context, p Punch, via netip.AddrPort, peer natprobe.Peer) (natprobe.Punched, error) {
-	own, err := natprobe.ListenTCP(ctx, uint16(p.Port))
+	own, err := natprobe.ListenTCP(ctx, family("tcp", via, peer), uint16(p.Port))
 	if err != nil {
 		return natprobe.Punched{}, err
 	}

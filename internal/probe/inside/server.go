@@ -18,6 +18,7 @@ const controlPort = 3477
 // Server asks for a server that other machines' requests need. It serves until Clients of them are done, or Timeout.
 type Server struct {
 	STUN       []string      `json:"stun,omitempty"`       // two addresses of the machine: a STUN server of RFC 5780 on them
+	Protocol   string        `json:"protocol,omitempty"`   // of the STUN server: "udp", or "tcp" for one that does the like over TCP
 	Rendezvous string        `json:"rendezvous,omitempty"` // address:port for a rendezvous server
 	Session    string        `json:"session"`
 	Clients    int           `json:"clients"`
@@ -75,7 +76,15 @@ func (s Server) listen(ctx context.Context) (serve func(context.Context) error, 
 			return nil, err
 		}
 	}
-	server, err := natprobe.ListenServer(ctx, addresses, [2]uint16{natprobe.STUNPort, natprobe.AlternatePort})
+	ports := [2]uint16{natprobe.STUNPort, natprobe.AlternatePort}
+	if s.Protocol == "tcp" {
+		server, err := natprobe.ListenTCPServer(ctx, addresses, ports)
+		if err != nil {
+			return nil, err
+		}
+		return server.Serve, nil
+	}
+	server, err := natprobe.ListenServer(ctx, addresses, ports)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +118,12 @@ func cutSession(text, session string) (name string, ok bool) {
 	return text[len(prefix):], true
 }
 
-// NAT asks what the way to a STUN server translates (natprobe.Classify).
+// NAT asks what the way to a STUN server translates (natprobe.Classify and ClassifyTCP).
 type NAT struct {
-	Server  string        `json:"server"` // first address of the server
-	Session string        `json:"session"`
-	Timeout time.Duration `json:"timeout"`
+	Server   string        `json:"server"`             // first address of the server
+	Protocol string        `json:"protocol,omitempty"` // as in Server
+	Session  string        `json:"session"`
+	Timeout  time.Duration `json:"timeout"`
 }
 
 func classify(ctx context.Context, n NAT) (Answer, error) {
@@ -125,9 +135,25 @@ func classify(ctx context.Context, n NAT) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.Timeout)
 	defer cancel()
 	server := netip.AddrPortFrom(address, natprobe.STUNPort)
-	source, err := natprobe.SourceAddress(server)
+	var behaviour natprobe.Behaviour
+	if n.Protocol == "tcp" {
+		if err := natprobe.AwaitTCP(ctx, server); err != nil {
+			return Answer{}, fmt.Errorf("no way to the server: %w", err)
+		}
+		behaviour, err = natprobe.ClassifyTCP(ctx, server)
+	} else {
+		behaviour, err = classifyUDP(ctx, server)
+	}
 	if err != nil {
 		return Answer{}, err
+	}
+	return Answer{NAT: &behaviour}, nil
+}
+
+func classifyUDP(ctx context.Context, server netip.AddrPort) (natprobe.Behaviour, error) {
+	source, err := natprobe.SourceAddress(server)
+	if err != nil {
+		return natprobe.Behaviour{}, err
 	}
 	open := func() (net.PacketConn, error) {
 		var listen net.ListenConfig
@@ -135,15 +161,11 @@ func classify(ctx context.Context, n NAT) (Answer, error) {
 	}
 	first, err := open()
 	if err != nil {
-		return Answer{}, err
+		return natprobe.Behaviour{}, err
 	}
 	defer first.Close()
 	if err := natprobe.Await(ctx, first, server); err != nil {
-		return Answer{}, fmt.Errorf("no way to the server: %w", err)
+		return natprobe.Behaviour{}, fmt.Errorf("no way to the server: %w", err)
 	}
-	behaviour, err := natprobe.Classify(ctx, open, server, natprobe.Timing{Interval: 100 * time.Millisecond, Tries: 4})
-	if err != nil {
-		return Answer{}, err
-	}
-	return Answer{NAT: &behaviour}, nil
+	return natprobe.Classify(ctx, open, server, natprobe.Timing{Interval: 100 * time.Millisecond, Tries: 4})
 }
