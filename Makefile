@@ -10,11 +10,12 @@ LINT_VERSION := v2.15.0
 SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
 # Tests that need a lab host each get a throwaway one.
 SANDBOX  := $(SUDO) $(CURDIR)/bin/labctl sandbox --
-GOTEST   := $(GO) test -tags
+# Vetting is a part of lint, tests and their tags included.
+GOTEST   := $(GO) test -vet=off -tags
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 .PHONY: deps
 deps: ## Install the Debian packages that a lab host needs, those that are missing
@@ -42,7 +43,7 @@ demo: deps build ## Raise the example lab on a throwaway host, test it, and take
 	@$(SUDO) scripts/demo.sh
 
 .PHONY: test
-test: deps build image lint test-fast test-fuzz test-sandbox test-e2e ## Everything that CI runs
+test: deps build image lint test-fast test-fuzz test-hosts ## Everything that CI runs
 
 .PHONY: test-fast
 test-fast: ## Tests that need neither root nor a lab host
@@ -54,14 +55,42 @@ test-race: ## The fast tests under the race detector
 
 .PHONY: test-sandbox
 test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
-	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' \
-		$$($(GO) list ./internal/... ./provider/... ./schema/... ./cmd/labctl-guest/... | grep -v /provider/libvirt$$)
-	@# By itself: it is held against libvirt's own speed.
-	$(GOTEST) $(TAGS),sandbox -v -timeout 15m -exec '$(SANDBOX)' ./provider/libvirt
+	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' $(HOSTED) ./provider/libvirt
 
 .PHONY: test-e2e
 test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
 	$(GOTEST) $(TAGS),sandbox -v -timeout 40m -exec '$(SANDBOX)' ./cmd/labctl/...
+
+# Both of these as CI runs them: two at a time, the longest first, each on a host of its own. A guest that boots keeps one
+# processor busy at most, and a host that settles none.
+LONG   := TestSandboxScripts TestKilledAnywhere TestExamples TestNoPhantomDrift
+SPEED  := TestScale
+HOSTED  = $$($(GO) list ./internal/... ./provider/... ./schema/... ./cmd/labctl-guest/... | grep -v /provider/libvirt$$)
+empty  :=
+either  = ^($(subst $(empty) ,|,$(strip $(1))))$$
+
+.PHONY: test-hosts
+test-hosts: build image alpine
+	$(GOTEST) $(TAGS),sandbox -c -o .cache/labctl.test ./cmd/labctl
+	$(MAKE) --no-print-directory -k -j 2 --output-sync=target $(LONG:%=hosts-%) hosts-libvirt hosts-packages hosts-rest
+	@# By themselves: they are held against libvirt's own speed.
+	$(GOTEST) $(TAGS),sandbox -v -p 1 -run '$(call either,$(SPEED))' -exec '$(SANDBOX)' ./provider/libvirt ./cmd/labctl
+
+.PHONY: $(LONG:%=hosts-%)
+$(LONG:%=hosts-%): hosts-%:
+	cd cmd/labctl && $(SANDBOX) ../../.cache/labctl.test -test.v -test.timeout 30m -test.run '^$*$$'
+
+.PHONY: hosts-rest
+hosts-rest:
+	cd cmd/labctl && $(SANDBOX) ../../.cache/labctl.test -test.v -test.timeout 30m -test.skip '$(call either,$(LONG) $(SPEED))'
+
+.PHONY: hosts-libvirt
+hosts-libvirt:
+	$(GOTEST) $(TAGS),sandbox -v -timeout 15m -skip '$(call either,$(SPEED))' -exec '$(SANDBOX)' ./provider/libvirt
+
+.PHONY: hosts-packages
+hosts-packages:
+	$(GOTEST) $(TAGS),sandbox -v -p 1 -timeout 15m -exec '$(SANDBOX)' $(HOSTED)
 
 .PHONY: test-debian
 test-debian: ## Build and boot a whole Debian; takes minutes, and Debian's archive
