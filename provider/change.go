@@ -33,7 +33,8 @@ const (
 type Change struct {
 	Addr    schema.Addr      `json:"address"`
 	Action  Action           `json:"action"`
-	Why     string           `json:"why,omitempty"` // one line, for the action as a whole
+	Why     string           `json:"why,omitempty"`  // one line, for the action as a whole
+	Risk    string           `json:"risk,omitempty"` // how it may cut the host off; it is then not done without asking
 	Details []Detail         `json:"details,omitempty"`
 	Want    *schema.Resource `json:"want,omitempty"`
 	Have    *Object          `json:"-"`

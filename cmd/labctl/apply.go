@@ -21,8 +21,8 @@ import (
 // applying is the flags of apply and destroy.
 type applying struct {
 	planning
-	autoApprove, test, timings bool
-	lab                        string
+	autoApprove, acceptRisk, test, timings bool
+	lab                                    string
 }
 
 func newApply(o *options) *cobra.Command {
@@ -45,6 +45,7 @@ next plan, whenever that is.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	cmd.Flags().BoolVar(&f.acceptRisk, "accept-risk", false, "where nobody is asked: do it though it may cut this host off")
 	cmd.Flags().BoolVar(&f.test, "test", false, "run the lab's checks afterwards")
 	cmd.Flags().BoolVar(&f.timings, "timings", false, "show afterwards where the time went")
 	return cmd
@@ -118,10 +119,8 @@ func (f *applying) run(cmd *cobra.Command, s *session.Session) error {
 	if p.Empty() {
 		return f.check(cmd, s)
 	}
-	if !f.autoApprove {
-		if err := f.approve(cmd); err != nil {
-			return err
-		}
+	if err := f.approve(cmd, p); err != nil {
+		return err
 	}
 	return f.carryOut(cmd, s, p, !f.autoApprove)
 }
@@ -134,6 +133,9 @@ func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
 	}
 	if asked, err := f.options(); err != nil || asked.Destroy || len(asked.Targets)+len(asked.Excludes)+len(asked.Replace) > 0 {
 		return errors.Join(err, errors.New("a saved plan says what to do: -destroy, -target, -exclude and -replace belong to 'labctl plan'"))
+	}
+	if err := f.deliberate(file.Plan); err != nil {
+		return err
 	}
 	s, err := session.OpenSaved(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), file, f.json)
 	if err != nil {
@@ -207,11 +209,31 @@ func interruptible(parent context.Context, s *session.Session) (ctx context.Cont
 	}
 }
 
-// approve asks the user, who has just seen the plan.
-func (f *applying) approve(cmd *cobra.Command) error {
+// deliberate demands a word of its own for what may cut the host off, where nobody is asked.
+func (f *applying) deliberate(p *plan.Plan) error {
+	if risks := p.Risks(); len(risks) > 0 && !f.acceptRisk {
+		return fmt.Errorf("this may cut the host off:\n  %s\nNothing was changed. Give -accept-risk where that is meant, or leave -auto-approve out to be asked",
+			strings.Join(risks, "\n  "))
+	}
+	return nil
+}
+
+// approve asks the user, who has just seen the plan, unless the flags have answered already.
+func (f *applying) approve(cmd *cobra.Command, p *plan.Plan) error {
+	if f.autoApprove {
+		return f.deliberate(p)
+	}
+	return f.ask(cmd, p.Risks())
+}
+
+// ask asks the user, naming the risks.
+func (f *applying) ask(cmd *cobra.Command, risks []string) error {
 	in, out := cmd.InOrStdin(), cmd.OutOrStdout()
 	if !session.IsTerminal(in) || f.json {
 		return errors.New("nobody can be asked, since the input is no terminal: look at the plan and give -auto-approve")
+	}
+	for _, risk := range risks {
+		fmt.Fprintf(out, "\nThis may cut the host off: %s\n", risk)
 	}
 	question := "\nDo you want to carry this out?"
 	if f.destroy {

@@ -68,7 +68,7 @@ func (t *checking) askGrid(cmd *cobra.Command, axes []grid.Axis, cells int) erro
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The lab is applied %d times, with other values of %s each time, and then again as its files say.\n",
 		cells, strings.Join(names, " and "))
-	return (&applying{}).approve(cmd)
+	return (&applying{}).ask(cmd, nil)
 }
 
 // fillGrid visits all cells.

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/labctl/labctl/provider"
@@ -60,6 +61,17 @@ func (i *Item) Changes() bool { return i.Action != provider.NoOp }
 // Deletes reports whether the item takes a live object away, also where one is made anew in its place.
 func (i *Item) Deletes() bool {
 	return i.Action == provider.Delete || i.Action == provider.Replace
+}
+
+// Risks are the ways in which carrying the plan out may cut a host off, with the resource before each.
+func (p *Plan) Risks() []string {
+	var risks []string
+	for _, item := range p.Items {
+		if item.Changes() && item.Risk != "" {
+			risks = append(risks, fmt.Sprintf("%s: %s", item.Addr, item.Risk))
+		}
+	}
+	return risks
 }
 
 // Empty reports whether there is nothing to do.

@@ -56,24 +56,35 @@ func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
 	return errs
 }
 
-// tryBridges asks netplan about declared bridges in the place of what labs' files say of the same names.
+// tryBridges asks netplan about declared bridges in the place of what labs' files say of the same names. The rest of those
+// files is asked about along with them: the bridges may stand on it.
 func (p *Provider) tryBridges(ctx context.Context, t *tree.Tree, bridges []schema.Resource) error {
 	f := &tree.File{Path: p.ownPath("check")}
-	var labs []string
 	for _, r := range bridges {
 		b := r.Body.(*schema.Bridge)
 		f.Entries = append(f.Entries, tree.Entry{Name: b.Name, Stanza: tree.Encode(b)})
-		for _, other := range t.Files {
-			if e := other.Entry(b.Name); e != nil && e.Mark.Lab != "" {
-				labs = append(labs, path.Base(other.Path))
+	}
+	var labs []string
+	for _, other := range t.Files {
+		replaced := slices.ContainsFunc(bridges, func(r schema.Resource) bool {
+			e := other.Entry(r.Body.(*schema.Bridge).Name)
+			return e != nil && e.Mark.Lab != ""
+		})
+		if !replaced {
+			continue
+		}
+		labs = append(labs, path.Base(other.Path))
+		for _, e := range other.Entries {
+			if f.Entry(e.Name) == nil {
+				f.Entries = append(f.Entries, e)
 			}
 		}
 	}
-	text, err := tree.Render("", f, func(link string) bool { return t.Configured("", link) })
+	text, err := tree.Render("", f, func(link string) bool { return t.Configured(link, append(labs, path.Base(f.Path))...) })
 	if err != nil {
 		return err
 	}
-	return p.try(ctx, f.Path, text, link.Distinct(labs)...)
+	return p.try(ctx, f.Path, text, labs...)
 }
 
 // hardware names the links that could be a bridge's port.

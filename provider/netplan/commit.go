@@ -40,7 +40,7 @@ func (p *Provider) commit(lab string, edits []*edit) results {
 		return r
 	}
 	on = slices.DeleteFunc(on, func(e *edit) bool { return r[e] != nil })
-	f.Configured = func(link string) bool { return t.Configured(lab, link) }
+	f.Configured = func(link string) bool { return t.Configured(link, tree.Base(lab)) }
 	text, err := tree.Render(tree.Heading(lab), f, f.Configured)
 	if err == nil {
 		err = p.try(ctx, f.Path, text)

@@ -194,8 +194,8 @@ func TestRiskOfTheDefaultRoute(t *testing.T) {
 	want := bridge("br0")
 	want.Body.(*schema.Bridge).Interfaces = []string{"up0"}
 	c := plan(t, p, want)[0]
-	if !strings.Contains(c.Why, "up0 carries the host's default route via 10.3.0.1") || p.Risk(&want) != c.Why {
-		t.Errorf("%q %q", c.Why, p.Risk(&want))
+	if !strings.Contains(c.Risk, "up0 carries the host's default route via 10.3.0.1") || c.Why != "careful: "+c.Risk {
+		t.Errorf("%q %q", c.Why, c.Risk)
 	}
 	want.Body.(*schema.Bridge).Interfaces = []string{"up7"}
 	if errs := p.Check(t.Context(), []schema.Resource{want}); len(errs) != 1 || !strings.Contains(errs[0].Error(), "no interface up7") {

@@ -25,7 +25,8 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 	if have == nil {
 		c.Action = provider.Create
 		c.Details = slices.DeleteFunc(provider.Diff(struct{}{}, normal(*body)), func(d provider.Detail) bool { return d.New == nil })
-		c.Why = p.risk(nil, body)
+		c.Risk = p.risk(nil, body)
+		c.Why = caution(c.Risk)
 		return c, nil
 	}
 	known, _ := have.Aux.(aux)
@@ -48,9 +49,16 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 		c.Action, c.Why = provider.Update, reason(c.Details)
 	}
 	if risk := p.risk(old, body); risk != "" && c.Action != provider.NoOp {
-		c.Why = risk
+		c.Risk, c.Why = risk, caution(risk)
 	}
 	return c, nil
+}
+
+func caution(risk string) string {
+	if risk == "" {
+		return ""
+	}
+	return "careful: " + risk
 }
 
 func foreign(addr schema.Addr, holder string) error {

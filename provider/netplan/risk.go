@@ -20,17 +20,9 @@ func uplinks(view *link.View) map[string]string {
 	return risky
 }
 
-// Risk says in one sentence why making a bridge so may cut the host off, "" where it does not: a link that carries the
-// host's default route becomes a port, and with that loses its addresses and routes. It goes by the last Read.
-func (p *Provider) Risk(want *schema.Resource) string {
-	bridge, ok := want.Body.(*schema.Bridge)
-	if !ok {
-		return ""
-	}
-	return p.risk(nil, bridge)
-}
-
-// risk is Risk for the ports that old does not have yet.
+// risk says in one sentence why making a bridge so may cut the host off, "" where it does not: a link that carries the
+// host's default route becomes a port, and with that loses its addresses and routes. Ports that old has already are none. It
+// goes by the last Read.
 func (p *Provider) risk(old, want *schema.Bridge) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +31,7 @@ func (p *Provider) risk(old, want *schema.Bridge) string {
 			continue
 		}
 		if why, risky := p.uplinks[port]; risky {
-			return fmt.Sprintf("careful: %s; as a port of %s it loses its addresses and routes", why, want.Name)
+			return fmt.Sprintf("%s; as a port of %s it loses its addresses and routes", why, want.Name)
 		}
 	}
 	return ""

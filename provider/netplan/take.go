@@ -31,7 +31,7 @@ func (p *Provider) Forget(ctx context.Context, lab string, have provider.Object)
 	free := &tree.File{Path: path.Join(path.Dir(own.Path), "90-"+have.ID+".yaml"), Entries: []tree.Entry{{Name: e.Name, Stanza: e.Stanza}}}
 	rest := &tree.File{Path: own.Path, Text: own.Text, Rest: own.Rest, Entries: slices.DeleteFunc(slices.Clone(own.Entries),
 		func(o tree.Entry) bool { return o.Name == e.Name })}
-	configured := func(link string) bool { return t.Configured(lab, link) }
+	configured := func(link string) bool { return t.Configured(link, tree.Base(lab)) }
 	if err := provider.Step(ctx, "write "+path.Base(free.Path)); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (p *Provider) Import(ctx context.Context, lab string, want schema.Resource,
 	if err := provider.Step(ctx, "write "+path.Base(f.Path)); err != nil {
 		return err
 	}
-	if err := p.write(ctx, tree.Heading(lab), f, func(link string) bool { return t.Configured(lab, link) }); err != nil {
+	if err := p.write(ctx, tree.Heading(lab), f, func(link string) bool { return t.Configured(link, tree.Base(lab)) }); err != nil {
 		return failed(err)
 	}
 	for _, source := range sources {

@@ -256,10 +256,11 @@ const (
 	NetworkManager = "NetworkManager"
 )
 
-// Configured reports whether a file beside lab's own speaks of a link, so that its stanza is not labctl's to write.
-func (t *Tree) Configured(lab, link string) bool {
+// Configured reports whether a file speaks of a link that is not one of those named, so that its stanza is not labctl's to
+// write.
+func (t *Tree) Configured(link string, beside ...string) bool {
 	for _, f := range t.Files {
-		if path.Base(f.Path) == Base(lab) {
+		if slices.Contains(beside, path.Base(f.Path)) {
 			continue
 		}
 		for _, section := range f.Rest {

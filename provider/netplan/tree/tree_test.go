@@ -100,7 +100,7 @@ func TestMergedTree(t *testing.T) {
 	if tree.Files[2].Entry("br1").Mark.Lab != "" {
 		t.Error("a mark that was copied into another file is heeded")
 	}
-	if !tree.Configured("demo", "eth0") || tree.Configured("demo", "eth1") {
+	if !tree.Configured("eth0", Base("demo")) || tree.Configured("eth1", Base("demo")) {
 		t.Error("which links other files speak of")
 	}
 	if others := tree.Others("demo", "br0"); len(others) != 1 || others[0].Path != "/etc/netplan/10-a.yaml" {
