@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -13,13 +14,8 @@ import (
 	"github.com/labctl/labctl/provider"
 )
 
-// Keepalive: a daemon that does not answer for about 20 s is taken as gone.
-const (
-	keepaliveSeconds = 5
-	keepaliveCount   = 3
-)
-
-// Conn is a connection to one libvirt daemon. It opens anew when the daemon was restarted. It is safe for concurrent use.
+// Conn is a connection to one libvirt daemon. It opens anew when the daemon was restarted. It is safe for concurrent use:
+// callers side by side are spread over several links.
 type Conn struct {
 	// Host is the machine that the daemon runs on, to read console logs there. Connect sets it to this machine.
 	Host host.Host
@@ -27,37 +23,25 @@ type Conn struct {
 	uri    string
 	events *events
 
-	mu   sync.Mutex
-	link *libvirt.Connect // nil while closed
+	mu        sync.Mutex
+	links     []*link // none while closed
+	heard     *link   // the one that tells of events, nil for none
+	listening bool    // whether somebody has asked for events yet
 }
-
-// runEvents drives libvirt's event loop, one for the process, for as long as the process lives: libvirt wants it
-// registered before the first connection, and knows no way to take it back.
-var runEvents = sync.OnceValue(func() error {
-	if err := libvirt.EventRegisterDefaultImpl(); err != nil {
-		return err
-	}
-	go func() {
-		for {
-			if err := libvirt.EventRunDefaultImpl(); err != nil {
-				return
-			}
-		}
-	}()
-	return nil
-})
 
 // Connect opens a connection. Where that is not possible the error is an *provider.Error wrapping provider.ErrUnreachable,
 // with a hint.
 func Connect(uri string) (*Conn, error) {
-	if err := runEvents(); err != nil {
-		return nil, fmt.Errorf("start libvirt's event loop: %w", err)
+	if err := prepareEvents(); err != nil {
+		return nil, fmt.Errorf("prepare libvirt's event loop: %w", err)
 	}
 	c := &Conn{Host: host.Local{}, uri: uri, events: newEvents()}
-	_, err := c.open()
+	l, err := c.take()
 	if err != nil {
 		return nil, err
 	}
+	c.give(l, nil)
+	time.AfterFunc(unattended, runEvents)
 	return c, nil
 }
 
@@ -68,62 +52,20 @@ func (c *Conn) URI() string { return c.uri }
 func (c *Conn) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drop()
-}
-
-// drop closes the link. c.mu is held.
-func (c *Conn) drop() {
-	if c.link == nil {
-		return
+	for len(c.links) > 0 {
+		c.drop(c.links[0])
 	}
-	c.events.detach(c.link)
-	_, _ = c.link.Close() // it is of no use any more, whatever it says
-	c.link = nil
-	c.events.wake()
-}
-
-// open is the link, made anew where it is dead.
-func (c *Conn) open() (*libvirt.Connect, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil {
-		if alive, err := c.link.IsAlive(); err == nil && alive {
-			return c.link, nil
-		}
-		c.drop()
-	}
-	link, err := libvirt.NewConnect(c.uri)
-	if err != nil {
-		return nil, unreachable(c.uri, err)
-	}
-	// Drivers inside this process, such as test:///default, know no keepalive.
-	_ = link.SetKeepAlive(keepaliveSeconds, keepaliveCount)
-	if err := c.events.attach(link); err != nil {
-		_, _ = link.Close()
-		return nil, unreachable(c.uri, err)
-	}
-	c.link = link
-	return link, nil
 }
 
 // Use runs f on a live link. A link that breaks under f is given up, so that the next use opens a new one.
 func (c *Conn) Use(f func(*libvirt.Connect) error) error {
-	link, err := c.open()
+	l, err := c.take()
 	if err != nil {
 		return err
 	}
-	// The reference keeps the link valid while another goroutine gives it up.
-	if err := link.Ref(); err != nil {
-		return unreachable(c.uri, err)
-	}
-	defer link.Close() // drops the reference
-	err = f(link)
+	err = f(l.Connect)
+	c.give(l, err)
 	if broken(err) {
-		c.mu.Lock()
-		if c.link == link {
-			c.drop()
-		}
-		c.mu.Unlock()
 		return unreachable(c.uri, err)
 	}
 	return err

@@ -36,6 +36,7 @@ func (c *Conn) OpenConsole(ctx context.Context, domain string, force bool) (io.R
 	}
 	t := &console{}
 	t.more = sync.NewCond(&t.mu)
+	runEvents()
 	err := c.Use(func(link *libvirt.Connect) error {
 		dom, err := link.LookupDomainByName(domain)
 		if err != nil {

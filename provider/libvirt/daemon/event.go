@@ -33,8 +33,14 @@ func (c *Conn) Watch(uuid string) *Watch {
 	e := c.events
 	w := &Watch{C: make(chan struct{}, 1), hub: e, uuid: uuid, gone: map[string]bool{}}
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.watches[w] = struct{}{}
+	e.mu.Unlock()
+	c.mu.Lock()
+	c.listening = true
+	c.mu.Unlock()
+	if l, err := c.take(); err == nil { // where there is no link, the look at the domain's state says so
+		c.give(l, nil)
+	}
 	return w
 }
 

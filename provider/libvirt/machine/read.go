@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -30,6 +31,22 @@ type Machine struct {
 	Taps      map[string]tap.Tap
 	Foreign   bool           // the lab that was read for does not own it
 	LiveBody  *schema.Domain // nil where it is not active
+}
+
+// OthersDisks reports whether the machine has a disk that is not in its own folder, and so stays when the machine goes.
+func (m *Machine) OthersDisks() bool {
+	for _, x := range []*libvirtxml.Domain{m.Defined, m.Live} {
+		if x == nil || x.Devices == nil {
+			continue
+		}
+		for _, disk := range x.Devices.Disks {
+			own := disk.Source == nil || m.Meta.Folder != "" && disk.Source.File != nil && filepath.Dir(disk.Source.File.File) == m.Meta.Folder
+			if disk.Device != "cdrom" && disk.Device != "floppy" && !own {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Reader reads machines.

@@ -162,3 +162,32 @@ func ParseBare[T any](text string) (Meta[T], error) {
 	}
 	return parse[T](e)
 }
+
+// Owner reads out of the element, as virDomainGetMetadata(3) gives it, whose an object is and where its files are. What was
+// declared is left unread, which is most of the work.
+func Owner(text string) (mark provider.Mark, folder string, err error) {
+	dec := xml.NewDecoder(strings.NewReader(text))
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return mark, "", fmt.Errorf("labctl's mark: %w", err)
+		}
+		start, isStart := token.(xml.StartElement)
+		if !isStart {
+			continue
+		}
+		for _, attr := range start.Attr {
+			switch attr.Name.Local {
+			case "name":
+				mark.Lab = attr.Value
+			case "address":
+				if mark.Addr, err = schema.ParseAddr(attr.Value); err != nil {
+					return mark, "", fmt.Errorf("labctl's mark: %w", err)
+				}
+			case "folder":
+				folder = attr.Value
+			}
+		}
+		return mark, folder, nil
+	}
+}
