@@ -167,19 +167,23 @@ func (b *builder) planOne(want schema.Resource, s *source, have found) (plan.Ite
 
 // compareMark makes an item that changes nothing else write the mark, where that says something else than it should.
 func (b *builder) compareMark(item *plan.Item, want schema.Resource, have *provider.Object) {
-	item.Drift = item.Action != provider.NoOp && item.Action != provider.Verify && !have.Mark.Incomplete &&
+	item.Drift = item.Action != provider.NoOp && item.Action != provider.Verify && !have.Mark.Incomplete && !ofMarkAlone(item.Details) &&
 		have.Mark.Fingerprint != "" && have.Mark.Fingerprint == provider.Fingerprint(b.declared[want.Addr].Body)
+	differs := func(path string, old, new any) {
+		if !slices.ContainsFunc(item.Details, func(d provider.Detail) bool { return d.Path == path }) { // its provider may say so too
+			item.Details = append(item.Details, provider.Detail{Path: path, Old: old, New: new, Effect: provider.Live})
+		}
+	}
 	if have.Mark.Addr != want.Addr {
 		item.From = have.Mark.Addr
-		item.Details = append(item.Details, provider.Detail{
-			Path: "address", Old: have.Mark.Addr.String(), New: want.Addr.String(), Effect: provider.Live,
-		})
+		differs("address", have.Mark.Addr.String(), want.Addr.String())
 	}
 	if have.Mark.PreventDestroy != want.Lifecycle.PreventDestroy {
-		item.Details = append(item.Details, provider.Detail{
-			Path: "lifecycle.prevent_destroy", Old: have.Mark.PreventDestroy, New: want.Lifecycle.PreventDestroy,
-			Effect: provider.Live,
-		})
+		differs("lifecycle.prevent_destroy", have.Mark.PreventDestroy, want.Lifecycle.PreventDestroy)
+	}
+	// A guest keeps its mark to itself: its provider compares all of it.
+	if is, should := sortedAddrs(have.Mark.Deps), sortedAddrs(want.Deps); want.Addr.Part != guestPart && !slices.Equal(is, should) {
+		differs("depends_on", is, should)
 	}
 	if item.Action == provider.NoOp && len(item.Details) > 0 {
 		item.Action = provider.Update
@@ -187,6 +191,23 @@ func (b *builder) compareMark(item *plan.Item, want schema.Resource, have *provi
 	if item.Action == provider.NoOp && have.Mark.Incomplete {
 		item.Action, item.Why = provider.Update, "an earlier apply of it did not end"
 	}
+}
+
+// ofMarkAlone reports whether details speak of nothing but what the mark holds: that is never drift, it was declared otherwise.
+func ofMarkAlone(details []provider.Detail) bool {
+	return len(details) > 0 && !slices.ContainsFunc(details, func(d provider.Detail) bool {
+		return d.Path != "address" && d.Path != "depends_on" && d.Path != "lifecycle.prevent_destroy"
+	})
+}
+
+// sortedAddrs is a set of addresses as a list of texts.
+func sortedAddrs(list []schema.Addr) []string {
+	texts := make([]string, 0, len(list))
+	for _, addr := range list {
+		texts = append(texts, addr.String())
+	}
+	slices.Sort(texts)
+	return slices.Compact(texts)
 }
 
 // planImport plans taking over an existing thing; false where it is the lab's already.

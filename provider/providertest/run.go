@@ -145,13 +145,15 @@ func orphan(t *testing.T, fresh func(*testing.T) Harness) {
 	s.gone()
 }
 
-// mark: the mark says what MarkOf says, and prevent_destroy can be set and taken back with nothing else changed.
+// mark: the mark says what MarkOf says; prevent_destroy and a dependency can be set and taken back with nothing else changed.
 func mark(t *testing.T, fresh func(*testing.T) Harness) {
 	s := start(t, fresh)
 	kept := s.h.Want
 	kept.Lifecycle.PreventDestroy = true
+	depending := s.h.Want
+	depending.Deps = append(slices.Clone(depending.Deps), schema.Addr{Kind: "image", Name: "further", Key: `"of its own"`})
 	s.converge(&kept)
-	for _, want := range []*schema.Resource{&kept, &s.h.Want, &kept} {
+	for _, want := range []*schema.Resource{&kept, &s.h.Want, &kept, &depending, &s.h.Want} {
 		have, err := s.read(want)
 		if err != nil || have == nil {
 			t.Fatalf("read: %+v, %v", have, err)
@@ -174,6 +176,11 @@ func mark(t *testing.T, fresh func(*testing.T) Harness) {
 		for _, dep := range want.Deps {
 			if !slices.Contains(append(slices.Clone(got.Deps), have.Deps...), dep) {
 				t.Errorf("what was read does not say that it depends on %s", dep)
+			}
+		}
+		for _, dep := range got.Deps {
+			if !slices.Contains(want.Deps, dep) {
+				t.Errorf("what was read still says that it depends on %s", dep)
 			}
 		}
 	}
