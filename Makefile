@@ -57,8 +57,15 @@ test-race: ## The fast tests under the race detector
 test-sandbox: build image ## Tests of the packages on a real libvirtd, systemd-networkd and nftables
 	$(GOTEST) $(TAGS),sandbox -v -p 2 -timeout 15m -exec '$(SANDBOX)' $(HOSTED) ./provider/libvirt
 
+# The server of the tests of labs that are elsewhere; it is not installed, and listens nowhere but in a throwaway host.
+SSHD := .cache/sshd/sshd
+
+$(SSHD): scripts/sshd.sh
+	@scripts/sshd.sh $(@D)
+	@touch $@
+
 .PHONY: test-e2e
-test-e2e: build image ## Tests of the commands with real guests, from HCL to a punched hole
+test-e2e: build image $(SSHD) ## Tests of the commands with real guests, from HCL to a punched hole
 	$(GOTEST) $(TAGS),sandbox -v -timeout 40m -exec '$(SANDBOX)' ./cmd/labctl/...
 
 # Both of these as CI runs them: two at a time, the longest first, each on a host of its own. A guest that boots keeps one
@@ -101,7 +108,7 @@ bench: build image ## Compare the speed and memory of apply, plan and destroy wi
 	$(GOTEST) $(TAGS),sandbox -run '^$$' -bench . -benchtime 1x -timeout 20m -exec '$(SANDBOX)' ./cmd/labctl/...
 
 .PHONY: soak
-soak: build image ## Repeat the end-to-end tests, to find what fails seldom
+soak: build image $(SSHD) ## Repeat the end-to-end tests, to find what fails seldom
 	$(GOTEST) $(TAGS),sandbox -count $(or $(N),20) -timeout 4h -exec '$(SANDBOX)' ./cmd/labctl/...
 	@# How time and memory grow from 1,000 machines to 5,000.
 	$(GOTEST) $(TAGS),sandbox -run '^$$' -bench Scale -benchtime 1x -timeout 1h \

@@ -3,6 +3,7 @@ package provider
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -139,4 +140,32 @@ func ElementName(element any) (string, bool) {
 		to += fmt.Sprintf(" table %v", table)
 	}
 	return to, ok
+}
+
+// Paths lists every attribute path of a body that Diff could name, each after the one that it is within.
+func Paths(body any) []string {
+	var list []string
+	addPaths("", tree(body), &list)
+	return list
+}
+
+func addPaths(path string, value any, out *[]string) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			step := JoinPath(path, key)
+			*out = append(*out, step)
+			addPaths(step, v[key], out)
+		}
+	case []any:
+		if named, ok := byName(nil, v); ok {
+			addPaths(path, named[1], out)
+			return
+		}
+		for n, element := range v {
+			step := fmt.Sprintf("%s[%d]", path, n)
+			*out = append(*out, step)
+			addPaths(step, element, out)
+		}
+	}
 }

@@ -37,7 +37,7 @@ Ctrl-C once lets what is under way end and begins nothing more; twice stops now.
 next plan, whenever that is.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && isFile(args[0]) {
+			if len(args) == 1 && o.HasPlan(args[0]) {
 				return f.saved(cmd, o, args[0])
 			}
 			return f.fresh(cmd, o, folder(args))
@@ -85,11 +85,6 @@ was. With -lab NAME it needs no files: what the lab made is known by its marks.`
 	return cmd
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
-}
-
 // fresh plans and applies a lab's folder.
 func (f *applying) fresh(cmd *cobra.Command, o *options, dir string) error {
 	s, err := openLab(cmd, o, dir, f.json)
@@ -127,7 +122,7 @@ func (f *applying) run(cmd *cobra.Command, s *session.Session) error {
 
 // saved applies a plan from a file, which was seen and approved when it was made.
 func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
-	file, err := plan.Read(path)
+	file, err := o.ReadPlan(path)
 	if err != nil {
 		return err
 	}
@@ -147,7 +142,7 @@ func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
 		return err
 	}
 	defer release()
-	if err := file.Use(path); err != nil {
+	if err := o.UsePlan(path, file); err != nil {
 		return err
 	}
 	return f.carryOut(cmd, s, file.Plan, false)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -81,7 +80,7 @@ func (c *capturing) run(cmd *cobra.Command, o *options, name, iface string) erro
 	if err != nil {
 		return err
 	}
-	sink, done, err := c.sink(s.Stdout)
+	sink, done, err := c.sink(s)
 	if err != nil {
 		return err
 	}
@@ -98,19 +97,19 @@ func (c *capturing) run(cmd *cobra.Command, o *options, name, iface string) erro
 }
 
 // sink is where the packets go, and what closes it.
-func (c *capturing) sink(stdout io.Writer) (capture.Sink, func() error, error) {
+func (c *capturing) sink(s *session.Session) (capture.Sink, func() error, error) {
 	nothing := func() error { return nil }
 	switch c.file {
 	case "":
-		return &capture.Text{W: stdout}, nothing, nil
+		return &capture.Text{W: s.Stdout}, nothing, nil
 	case "-":
-		if session.IsTerminal(stdout) {
+		if session.IsTerminal(s.Stdout) {
 			return nil, nil, errors.New("-w - writes a binary file: pipe it into a program")
 		}
-		sink, err := capture.NewFile(stdout)
+		sink, err := capture.NewFile(s.Stdout)
 		return sink, nothing, err
 	}
-	file, err := os.Create(c.file)
+	file, err := s.Options.Create(c.file)
 	if err != nil {
 		return nil, nil, err
 	}

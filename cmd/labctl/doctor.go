@@ -23,6 +23,9 @@ func newDoctor(o *options) *cobra.Command {
 disk and memory, and says how each is mended. It changes nothing. The exit code is 1 where some labs cannot work.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := session.Away(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), "."); err != nil {
+				return err
+			}
 			findings := doctor.Examine(cmd.Context(), patient(o))
 			out := cmd.OutOrStdout()
 			if asJSON {

@@ -40,6 +40,9 @@ func (t *checking) runGrid(cmd *cobra.Command, o *options, dir string, match *re
 	if err != nil {
 		return err
 	}
+	if err := session.NotAway(o, result.Lab); err != nil {
+		return err
+	}
 	cells := grid.Combinations(axes)
 	if !t.autoApprove {
 		if err := t.askGrid(cmd, axes, len(cells)); err != nil {
@@ -145,7 +148,7 @@ func (t *checking) writeGrid(cmd *cobra.Command, o *options, g *grid.Grid) error
 		write func(io.Writer) error
 	}{{t.svg, g.SVG}, {t.html, g.HTML}} {
 		if file.path != "" {
-			errs = append(errs, writeFile(file.path, file.write))
+			errs = append(errs, writeFile(o, file.path, file.write))
 		}
 	}
 	if !t.json {

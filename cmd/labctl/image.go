@@ -21,12 +21,20 @@ func newImage(o *options) *cobra.Command {
 		Long: `Images are kept in labctl's pool and shared by labs. A lab's apply makes those it needs, and its destroy leaves them:
 these commands make them earlier, and remove them when no machine stands on them.`,
 	}
-	cmd.AddCommand(newImageBuild(), newImagePull(o), newImageList(), newImageVerify(), newImagePrune(o))
+	cmd.AddCommand(newImageBuild(o), newImagePull(o), newImageList(o), newImageVerify(o), newImagePrune(o))
 	return cmd
 }
 
-// pool is the provider of this machine's images.
-func pool() (*image.Provider, error) {
+// pool is the provider of this machine's images, for a command that is to be carried out here and not on the lab's host.
+func pool(cmd *cobra.Command, o *options) (*image.Provider, error) {
+	if err := session.Away(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), "."); err != nil {
+		return nil, err
+	}
+	return localPool()
+}
+
+// localPool is the provider of this machine's images.
+func localPool() (*image.Provider, error) {
 	helper, err := session.GuestHelper()
 	if err != nil {
 		return nil, err
@@ -60,7 +68,7 @@ func makeImage(ctx context.Context, out io.Writer, images *image.Provider, want 
 	return nil
 }
 
-func newImageBuild() *cobra.Command {
+func newImageBuild(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "build KIND",
 		Short: "Make a built-in image: micro or debian",
@@ -68,7 +76,7 @@ func newImageBuild() *cobra.Command {
 'build' finds it. One that is there and up to date is left as it is.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			images, err := pool()
+			images, err := pool(cmd, o)
 			if err != nil {
 				return err
 			}

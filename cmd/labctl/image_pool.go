@@ -29,19 +29,19 @@ func newImagePull(o *options) *cobra.Command {
 nothing else. What is there already is left as it is; an interrupted download goes on where it stopped.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, diags, err := o.Read(folder(args))
-			if err != nil {
+			s := session.New(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), false)
+			if err := s.Load(folder(args)); err != nil {
 				return err
 			}
-			if diags.HasErrors() {
-				return errors.Join(session.WriteDiagnostics(cmd.ErrOrStderr(), o, diags, result.Files), session.ExitError{Code: exitError})
+			if err := s.Away(); err != nil {
+				return err
 			}
-			images, err := pool()
+			images, err := localPool()
 			if err != nil {
 				return err
 			}
 			var failed []error
-			for _, r := range result.Lab.Resources {
+			for _, r := range s.Lab.Resources {
 				if _, is := r.Body.(*schema.Image); is {
 					failed = append(failed, makeImage(cmd.Context(), cmd.OutOrStdout(), images, r))
 				}
@@ -51,14 +51,14 @@ nothing else. What is there already is left as it is; an interrupted download go
 	}
 }
 
-func newImageList() *cobra.Command {
+func newImageList(o *options) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the images in the pool",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			images, err := pool()
+			images, err := pool(cmd, o)
 			if err != nil {
 				return err
 			}
@@ -95,14 +95,14 @@ func mebibytes(m *image.Manifest) string {
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
 }
 
-func newImageVerify() *cobra.Command {
+func newImageVerify(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify [IMAGE…]",
 		Short: "Compare images with the digests they were kept with",
 		Long: `Reads images whole (default: all of them) and compares them with the SHA-256 digests in their manifests. One that differs
 is an error; labctl apply makes it anew.`,
 		RunE: func(cmd *cobra.Command, keys []string) error {
-			images, err := pool()
+			images, err := pool(cmd, o)
 			if err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ libvirt cannot be asked, nothing is removed.`,
 			if err != nil {
 				return err
 			}
-			images, err := pool()
+			images, err := pool(cmd, o)
 			if err != nil {
 				return err
 			}

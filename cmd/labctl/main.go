@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/labctl/labctl/internal/argv"
+	"github.com/labctl/labctl/internal/courier"
 	"github.com/labctl/labctl/internal/sandbox"
 	"github.com/labctl/labctl/internal/session"
 )
@@ -23,6 +24,9 @@ const (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.InitArg {
 		os.Exit(sandbox.Init())
+	}
+	if len(os.Args) > 1 && os.Args[1] == courier.ServeArg {
+		os.Exit(courier.Serve())
 	}
 	os.Exit(run(context.Background(), os.Args[1:]))
 }

@@ -32,6 +32,7 @@ func register(o *options, root *cobra.Command) {
 		flag.Value = noted{flag.Value, note}
 	}
 	flags.DurationVar(&o.LockTimeout, "lock-timeout", 0, "wait so long for another labctl that works on the same lab")
+	flags.StringVar(&o.SSH, "ssh", "", "reach the unlabelled host at `USER@HOST`, instead of where the lab says")
 	flags.StringVar(&o.Connect, "connect", "", "libvirt `URI` of the unlabelled host, instead of what the lab says")
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -94,17 +93,9 @@ The exit code is 0, or 1 for an error; with -detailed-exitcode it is 2 where the
 
 // save writes the plan for a later apply.
 func save(s *session.Session, p *plan.Plan, file string) error {
-	dir, err := filepath.Abs(s.Dir)
+	from, err := s.Origin()
 	if err != nil {
 		return err
 	}
-	source := plan.Source{Dir: dir, Variables: s.PlainVariables()}
-	for _, path := range s.Options.VarFiles {
-		whole, err := filepath.Abs(path)
-		if err != nil {
-			return err
-		}
-		source.VarFiles = append(source.VarFiles, whole)
-	}
-	return plan.Write(file, p, source, versionText())
+	return s.Options.SavePlan(file, p, from)
 }

@@ -22,8 +22,8 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 'sandbox' give the exit code of the command that they run. Flags take one dash or two.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return enter(o)
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			return begin(cmd, args, o)
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"time"
 
@@ -91,7 +90,7 @@ func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *rege
 		fmt.Fprintln(s.Stdout, probe.Summary(results))
 	}
 	if t.junit != "" {
-		err := writeFile(t.junit, func(w io.Writer) error { return probe.JUnit(w, s.Lab.Name, began, results) })
+		err := writeFile(s.Options, t.junit, func(w io.Writer) error { return probe.JUnit(w, s.Lab.Name, began, results) })
 		if err != nil {
 			return fmt.Errorf("-junit: %w", err)
 		}
@@ -103,8 +102,8 @@ func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *rege
 }
 
 // writeFile makes a file of what write writes.
-func writeFile(path string, write func(io.Writer) error) error {
-	file, err := os.Create(path)
+func writeFile(o *options, path string, write func(io.Writer) error) error {
+	file, err := o.Create(path)
 	if err != nil {
 		return err
 	}

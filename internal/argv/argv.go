@@ -4,6 +4,7 @@ package argv
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
@@ -108,4 +109,22 @@ func FlagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("unknown flag -%s; did you mean -%s?", unknown, best)
 	}
 	return fmt.Errorf("unknown flag -%s\nRun '%s -help' for its flags", unknown, cmd.CommandPath())
+}
+
+// Words is a command line that says what cmd was told, without some flags.
+func Words(cmd *cobra.Command, args []string, without ...string) []string {
+	words := strings.Fields(cmd.CommandPath())[1:]
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if slices.Contains(without, flag.Name) {
+			return
+		}
+		values := []string{flag.Value.String()}
+		if several, ok := flag.Value.(pflag.SliceValue); ok {
+			values = several.GetSlice()
+		}
+		for _, value := range values {
+			words = append(words, "--"+flag.Name+"="+value)
+		}
+	})
+	return append(append(words, "--"), args...)
 }

@@ -40,12 +40,6 @@ type Carrier struct {
 
 // connect reaches a host.
 func connect(h schema.Host) (*Carrier, error) {
-	if h.SSH != "" {
-		return nil, &provider.Error{
-			Op: "reach host " + h.SSH, Err: errors.New("hosts over ssh are not supported yet"),
-			Hint: "run labctl on that host, with no ssh in its host block",
-		}
-	}
 	if h.URI == "" {
 		h.URI = DefaultURI
 	}
@@ -133,6 +127,9 @@ func (c *Carrier) Guest(domain string) host.Host {
 
 func (c *Carrier) close() { c.Conn.Close() }
 
+// guestHelper is what the helper is called.
+const guestHelper = "labctl-guest"
+
 // GuestHelper is the static helper that goes into guests: $LABCTL_GUEST, or beside labctl itself, or in PATH.
 func GuestHelper() (string, error) {
 	if path := os.Getenv("LABCTL_GUEST"); path != "" {
@@ -141,18 +138,17 @@ func GuestHelper() (string, error) {
 		}
 		return path, nil
 	}
-	const name = "labctl-guest"
 	var folders []string
 	if self, err := os.Executable(); err == nil {
 		folders = append(folders, filepath.Dir(self))
 	}
 	folders = append(folders, filepath.SplitList(os.Getenv("PATH"))...)
 	for _, folder := range folders {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(folder, guestHelper)
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("the helper for guests, %s, is neither beside labctl nor in PATH (see LABCTL_GUEST): %w", name, fs.ErrNotExist)
+	return "", fmt.Errorf("the helper for guests, %s, is neither beside labctl nor in PATH (see LABCTL_GUEST): %w", guestHelper, fs.ErrNotExist)
 }

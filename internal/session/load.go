@@ -17,8 +17,11 @@ import (
 	"github.com/labctl/labctl/schema/diag"
 )
 
-// source is the files that a lab was read from.
-type source struct{ result *config.Result }
+// source is the files that a lab was read from: here, or where the command came from.
+type source struct {
+	result *config.Result
+	sent   map[string]placeList
+}
 
 // Read reads the lab in dir with the variables of the command line and the environment.
 func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
@@ -69,6 +72,9 @@ func (o *Options) given() ([]config.Given, error) {
 
 // Load reads the session's lab and shows what is wrong with it.
 func (s *Session) Load(dir string) error {
+	if s.Options.parcel != nil {
+		return s.unpack()
+	}
 	result, diags, err := s.Options.Read(dir)
 	if err != nil {
 		return err
@@ -79,12 +85,15 @@ func (s *Session) Load(dir string) error {
 	if diags.HasErrors() || result.Lab == nil {
 		return ExitError{Code: 1}
 	}
-	s.Dir, s.Lab, s.source = dir, result.Lab, &source{result}
+	s.Dir, s.Lab, s.source, s.whole = dir, result.Lab, &source{result: result}, true
 	return nil
 }
 
 // loadQuietly reads the lab for its name and hosts alone, whatever else may be wrong with it.
 func (s *Session) loadQuietly(dir string) error {
+	if s.Options.parcel != nil {
+		return s.unpack()
+	}
 	result, _, err := s.Options.Read(dir)
 	if err == nil && result.Lab == nil {
 		err = errors.New("no lab")
@@ -92,7 +101,7 @@ func (s *Session) loadQuietly(dir string) error {
 	if err != nil {
 		return err
 	}
-	s.Dir, s.Lab, s.source = dir, result.Lab, &source{result}
+	s.Dir, s.Lab, s.source = dir, result.Lab, &source{result: result}
 	return nil
 }
 
@@ -122,6 +131,13 @@ func WriteDiagnostics(w io.Writer, o *Options, diags hcl.Diagnostics, files map[
 
 // locate tells where a resource, or an attribute of it, stands.
 func (s *source) locate(addr schema.Addr, path string) view.Place {
+	if s.result == nil {
+		list, known := s.sent[addr.String()]
+		if !known {
+			list = s.sent[addr.Whole().String()]
+		}
+		return list.in(path)
+	}
 	place := view.Place{Pos: s.result.Pos(addr, path)}
 	if file := s.result.Files[place.Pos.File]; file != nil && place.Pos.Line > 0 {
 		lines := strings.Split(string(file.Bytes), "\n")

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/labctl/labctl/internal/courier"
 )
 
 // DataRoot is where labctl keeps images and the files of labs.
@@ -21,7 +23,13 @@ type Options struct {
 	VarsAfter   []int // for each of VarFiles, from the last one back, how many of Vars come after it: the others it overrides
 	LockTimeout time.Duration
 	Connect     string // libvirt URI of the unlabelled host, "" for what the lab says
+	SSH         string // where the unlabelled host is, "" for what the lab says
 	Version     string // of labctl
+	Errand      Errand // the command, for a host that is elsewhere
+	Plan        string // the saved plan that was read
+
+	inbox  *courier.Inbox // nil unless another machine has sent the command here
+	parcel *parcel        // what came with it
 }
 
 // Color reports whether w is a terminal that may be written to in colours (https://no-color.org).
@@ -32,11 +40,17 @@ func (o *Options) Color(w io.Writer) bool {
 // IsTerminal reports whether a stream is one.
 func IsTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
+	if t, sent := courier.Streams(); ok && sent {
+		return file == os.Stdin && t.In || file == os.Stdout && t.Out || file == os.Stderr && t.Err
+	}
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // Width is how many columns w has; 80 where it is no terminal.
 func Width(w io.Writer) int {
+	if t, sent := courier.Streams(); sent && IsTerminal(w) && t.Columns > 0 {
+		return t.Columns
+	}
 	if file, ok := w.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
 			return columns
@@ -47,6 +61,9 @@ func Width(w io.Writer) int {
 
 // Height is how many rows w has; 0 where it is no terminal.
 func Height(w io.Writer) int {
+	if t, sent := courier.Streams(); sent && IsTerminal(w) {
+		return t.Rows
+	}
 	if file, ok := w.(*os.File); ok {
 		if _, rows, err := term.GetSize(int(file.Fd())); err == nil {
 			return rows

@@ -29,6 +29,7 @@ type Session struct {
 	Stderr  io.Writer
 
 	source *source // nil where there are no files
+	whole  bool    // the lab is what its files say, with no error
 }
 
 // ExitError ends labctl with a code and, if Err is nil, without a word.
@@ -57,7 +58,9 @@ type Output interface {
 // New is a session with no lab yet, which writes JSON alone where json is set.
 func New(o *Options, stdout, stderr io.Writer, json bool) *Session {
 	s := &Session{Options: o, Quiet: json, Stdout: stdout, Stderr: stderr}
-	if json {
+	if json && o.inbox != nil {
+		s.Out = view.Continue(s.Stdout) // where the command came from the beginning is written already
+	} else if json {
 		s.Out = view.NewStream(s.Stdout, o.Version)
 	} else {
 		s.Out = view.New(s.Stdout, view.Style{Color: o.Color(s.Stdout), Terminal: IsTerminal(s.Stdout), Width: Width(s.Stdout)})
@@ -107,6 +110,9 @@ func OpenSaved(o *Options, stdout, stderr io.Writer, file *plan.File, json bool)
 func (s *Session) reach() error {
 	if len(s.Lab.Hosts) == 0 {
 		s.Lab.Hosts = []schema.Host{{URI: DefaultURI}}
+	}
+	if err := s.Away(); err != nil {
+		return err
 	}
 	bindings := []engine.Binding{}
 	for _, h := range s.Lab.Hosts {
@@ -211,8 +217,8 @@ func (s *Session) Note(format string, args ...any) {
 // Warn writes beside the output.
 func (s *Session) Warn(format string, args ...any) { fmt.Fprintf(s.Stderr, format, args...) }
 
-// PlainVariables is the variables of the command line by name, for a saved plan; those that are sensitive stay out.
-func (s *Session) PlainVariables() map[string]string {
+// plainVariables is the variables of the command line by name, for a saved plan; those that are sensitive stay out.
+func (s *Session) plainVariables() map[string]string {
 	plain := map[string]string{}
 	for _, text := range s.Options.Vars {
 		name, value, _ := strings.Cut(text, "=")

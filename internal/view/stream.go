@@ -23,9 +23,15 @@ type Stream struct {
 
 // NewStream is a Stream to w. Its first line tells the versions.
 func NewStream(w io.Writer, labctl string) *Stream {
+	s := Continue(w)
+	s.write(line{Type: "version", Message: "labctl " + labctl, Labctl: labctl, UI: StreamVersion})
+	return s
+}
+
+// Continue is a Stream to w that goes on where another labctl began it.
+func Continue(w io.Writer) *Stream {
 	s := &Stream{enc: json.NewEncoder(w), now: time.Now}
 	s.enc.SetEscapeHTML(false)
-	s.write(line{Type: "version", Message: "labctl " + labctl, Labctl: labctl, UI: StreamVersion})
 	return s
 }
 

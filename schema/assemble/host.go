@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,7 +27,22 @@ func (a *Assembler) labHosts() ([]schema.Host, hcl.Diagnostics) {
 		a.reader.Fill(b.node, &h)
 		out = append(out, h)
 	}
-	return out, a.placed()
+	return out, append(a.placed(), a.elsewhere(out)...)
+}
+
+// sshDestination is what ssh takes for a machine, and for nothing else: no option, no URI.
+var sshDestination = regexp.MustCompile(`^([A-Za-z0-9._][A-Za-z0-9._+-]*@)?([A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$`)
+
+// elsewhere checks how hosts are reached over ssh.
+func (a *Assembler) elsewhere(hosts []schema.Host) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for n, h := range hosts {
+		if h.SSH != "" && !sshDestination.MatchString(h.SSH) {
+			diags = append(diags, diag.New(diag.Malformed, a.hosts[n].node.At("ssh"), fmt.Sprintf("%q is no destination of ssh", h.SSH),
+				`Write it as "USER@HOST", or "USER@HOST:PORT" where the port is not 22. HOST may be a name from your ssh configuration.`))
+		}
+	}
+	return diags
 }
 
 // placed checks that everything is on a host that there is.

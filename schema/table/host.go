@@ -6,8 +6,8 @@ func host() Block {
 		Labels: []Label{{Name: "name", Doc: "Left out for the only host. Where there are several, every bridge, network, image and vm says which one with host."}},
 		Doc:    "The machine that carries the lab. Without this block it is this machine.",
 		Attrs: []Attr{
-			{Name: "uri", Type: String, Default: `"qemu:///system"`, Doc: "The libvirt connection."},
-			{Name: "ssh", Type: String, Doc: "USER@HOST, with :PORT where it is not 22, for everything but libvirt. Left out, the host is this machine."},
+			{Name: "uri", Type: String, Default: `"qemu:///system"`, Doc: "The libvirt connection, made on the host itself."},
+			{Name: "ssh", Type: String, Doc: "USER@HOST, with :PORT where it is not 22: the host is that machine, and labctl carries its commands out there. The files of the lab are read here, and paths of images, kernels, disks and folders are the host's. Left out, the host is this machine."},
 			{Name: "forwarding", Type: Bool, Doc: "Whether the host routes packets between its interfaces: net.ipv4.ip_forward and net.ipv6.conf.all.forwarding."},
 			{Name: "nftables", Type: Ref, Coll: List, Ref: "nftables", Doc: "Rulesets to load on the host, each an nftables block. The lab owns the tables that they define and no others."},
 			{Name: "sysctl", Type: Text, Coll: Map, Doc: "Kernel settings by dotted name."},

@@ -1,0 +1,5 @@
+lab "x" {}
+
+host {
+  ssh = "-oProxyCommand=true"
+}
