@@ -74,6 +74,15 @@ type Output struct {
 	Description string `json:"description,omitempty"`
 	Value       any    `json:"value"`
 	Sensitive   bool   `json:"sensitive,omitempty"`
+	Pending     bool   `json:"pending,omitempty"` // it is made of what is known only while machines run; Value is nil
+}
+
+// Facts is what is known of a machine only while it runs. What is not known yet is left empty.
+type Facts struct {
+	Leases   map[string][]string // addresses that its interfaces were given, by the interfaces' labels, with prefix lengths
+	Screens  []string            // where its graphics blocks are reached, in their order: "vnc://127.0.0.1:5900"
+	Serials  []string            // the pseudo-terminals of its serial blocks, in their order: "/dev/pts/3"
+	Consoles []string            // likewise of its console blocks
 }
 
 // Moved says that what is marked From is now declared as To.

@@ -165,7 +165,9 @@ func (f *applying) carryOut(cmd *cobra.Command, s *session.Session, p *plan.Plan
 		return s.Tell(err)
 	}
 	if !p.Options.Destroy {
-		showOutputs(s)
+		if err := showOutputs(cmd.Context(), s); err != nil {
+			return s.Tell(err)
+		}
 	}
 	return f.check(cmd, s)
 }

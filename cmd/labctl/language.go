@@ -166,7 +166,7 @@ func evaluate(cmd *cobra.Command, o *options, result *config.Result, text string
 				return err
 			}
 			if !value.IsWhollyKnown() {
-				return errors.New("the value is not known")
+				return errors.New("the value is known only while a machine runs: put it into an output, and ask with 'labctl output'")
 			}
 			data, err := ctyjson.Marshal(value, value.Type())
 			if err != nil {

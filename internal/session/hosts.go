@@ -18,7 +18,7 @@ func OpenHosts(o *Options, stdout, stderr io.Writer, dir string) (*Session, erro
 	if err := s.loadQuietly(dir); err != nil {
 		s.Lab = &schema.Lab{Hosts: []schema.Host{{URI: DefaultURI}}}
 	}
-	return s, s.reach()
+	return s, s.Reach()
 }
 
 // Machines lists the machines of all labs on the session's hosts.

@@ -24,7 +24,10 @@ type source struct {
 }
 
 // Read reads the lab in dir with the variables of the command line and the environment.
-func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
+func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) { return o.read(dir, nil) }
+
+// read reads the lab as Read does, with what is known of machines that run.
+func (o *Options) read(dir string, facts map[schema.Addr]*schema.Facts) (*config.Result, hcl.Diagnostics, error) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -40,7 +43,7 @@ func (o *Options) Read(dir string) (*config.Result, hcl.Diagnostics, error) {
 	}
 	result, diags := config.Load(dir, config.Options{
 		Given: given, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
-		Systems: osinfo.NewCatalogue(osinfo.Places(os.Getenv)...),
+		Systems: osinfo.NewCatalogue(osinfo.Places(os.Getenv)...), Facts: facts,
 	})
 	return result, diags, nil
 }

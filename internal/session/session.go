@@ -74,14 +74,14 @@ func Open(o *Options, stdout, stderr io.Writer, dir string, json bool) (*Session
 	if err := s.Load(dir); err != nil {
 		return nil, err
 	}
-	return s, s.reach()
+	return s, s.Reach()
 }
 
 // OpenNamed is a session on a lab of which only the name is known.
 func OpenNamed(o *Options, stdout, stderr io.Writer, lab string, json bool) (*Session, error) {
 	s := New(o, stdout, stderr, json)
 	s.Lab = &schema.Lab{Name: lab, Hosts: []schema.Host{{URI: DefaultURI}}}
-	return s, s.reach()
+	return s, s.Reach()
 }
 
 // OpenSaved is a session on the lab of a saved plan. Sensitive values, which the file leaves out, come from the lab's
@@ -103,11 +103,11 @@ func OpenSaved(o *Options, stdout, stderr io.Writer, file *plan.File, json bool)
 		}
 	}
 	s.Lab = file.Plan.Lab
-	return s, s.reach()
+	return s, s.Reach()
 }
 
-// reach connects to the hosts of the lab and makes the engine that works on them.
-func (s *Session) reach() error {
+// Reach connects to the hosts of the lab and makes the engine that works on them.
+func (s *Session) Reach() error {
 	if len(s.Lab.Hosts) == 0 {
 		s.Lab.Hosts = []schema.Host{{URI: DefaultURI}}
 	}

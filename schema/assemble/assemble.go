@@ -19,6 +19,9 @@ import (
 // Assembler collects the resources of one lab. Block is called for every instance of a block, those that it refers to
 // before it; then Finish. It is for one goroutine.
 type Assembler struct {
+	// Facts are what is known of machines that run, by their addresses.
+	Facts map[schema.Addr]*schema.Facts
+
 	lab     string
 	dir     string // the lab's folder as it stands in file names
 	reader  *decode.Reader

@@ -11,6 +11,7 @@ import (
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/live"
 	"github.com/labctl/labctl/schema/nat"
 	"github.com/labctl/labctl/schema/osvariant"
 	"github.com/labctl/labctl/schema/ruleset"
@@ -53,6 +54,7 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 			break
 		}
 	}
+	live.Give(n, a.Facts[b.addr])
 	b.domain.Seed = b.guest
 	return diags
 }

@@ -36,7 +36,7 @@ type made struct {
 // block decodes all instances of a block in one scope.
 func (e *evaluator) block(d *source.Decl, s *scope) {
 	base := e.context(d, s)
-	list, meta, ok, diags := instances(d.Shape, base)
+	list, meta, ok, diags := e.instances(d.Shape, base)
 	e.diags = append(e.diags, diags...)
 	if !ok {
 		e.failed[d] = true

@@ -22,7 +22,7 @@ func (e *evaluator) call(d *source.Decl, s *scope) {
 		e.failed[d] = true
 		return
 	}
-	list, meta, ok, diags := instances(d.Shape, e.context(d, s))
+	list, meta, ok, diags := e.instances(d.Shape, e.context(d, s))
 	e.diags = append(e.diags, diags...)
 	if !ok {
 		e.failed[d] = true
@@ -91,15 +91,16 @@ func (e *evaluator) outputsOf(root *source.Module) {
 			continue
 		}
 		bare, marks := v.UnmarkDeep()
-		if !bare.IsWhollyKnown() {
-			continue
-		}
-		out := schema.Output{Name: d.Name.Label}
+		out := schema.Output{Name: d.Name.Label, Pending: !bare.IsWhollyKnown()}
 		_, out.Sensitive = marks[function.Sensitive]
 		if attr := d.Shape.Attrs["description"]; attr != nil {
 			if text, diags := attr.Expr.Value(nil); !diags.HasErrors() && text.Type() == cty.String && !text.IsNull() {
 				out.Description = text.AsString()
 			}
+		}
+		if out.Pending {
+			e.outputs = append(e.outputs, out)
+			continue
 		}
 		text, err := json.Marshal(ctyjson.SimpleJSONValue{Value: bare})
 		if err == nil {
@@ -157,7 +158,7 @@ func (e *evaluator) refactorings(m *source.Module) {
 
 func (e *evaluator) refactoring(s *decode.Shape, in *scope) {
 	base := e.fullContext(in)
-	list, _, _, diags := instances(s, base)
+	list, _, _, diags := e.instances(s, base)
 	e.diags = append(e.diags, diags...)
 	for _, inst := range list {
 		e.refactorOnce(s, in, inst.context(base))

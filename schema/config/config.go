@@ -32,6 +32,8 @@ type Options struct {
 	Overlay map[string][]byte
 	// Systems knows what os_variant stands for; with nil, labs cannot use it.
 	Systems osvariant.Systems
+	// Facts are what is known of machines that run, by their addresses: with them outputs are no longer pending.
+	Facts map[schema.Addr]*schema.Facts
 }
 
 // Given is one value of a variable, or a file of values where File is not "". A relative path is taken from the working directory.
@@ -75,7 +77,11 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	e.labBlock(root, opts.Version)
 	e.values = readValues(l, root, base, opts)
 	e.diags = append(e.diags, e.values.diags...)
+	e.assembler.Facts = opts.Facts
 	e.run(root, l.Order)
+	if !e.diags.HasErrors() {
+		e.diags = append(e.diags, e.reader.Waiting()...)
+	}
 	res.assembler, res.eval, res.root = e.assembler, e, e.scopes[root][0]
 	res.Variables = e.variables(root)
 	lab, more := e.assembler.Finish()

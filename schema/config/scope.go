@@ -64,6 +64,17 @@ func (i instance) context(base *hcl.EvalContext) *hcl.EvalContext {
 // maxInstances bounds count and for_each: beyond, a lab is surely a mistake.
 const maxInstances = 100_000
 
+// instances finds what for_each or count ask for, and notes where that is not known.
+func (e *evaluator) instances(s *decode.Shape, ctx *hcl.EvalContext) (list []instance, meta string, ok bool, diags hcl.Diagnostics) {
+	list, meta, ok, diags = instances(s, ctx)
+	for _, name := range []string{"for_each", "count"} {
+		if attr := s.Attrs[name]; attr != nil && !ok && !diags.HasErrors() {
+			e.reader.Wait(attr.Expr, ctx)
+		}
+	}
+	return list, meta, ok, diags
+}
+
 // instances finds what for_each or count ask for. Meta is "for_each", "count" or ""; ok is false where it is not known.
 func instances(s *decode.Shape, ctx *hcl.EvalContext) (list []instance, meta string, ok bool, diags hcl.Diagnostics) {
 	forEach, count := s.Attrs["for_each"], s.Attrs["count"]

@@ -21,6 +21,7 @@ type Node struct {
 
 	values   []argument // that are written or derived; null ones are left out, and those in error have no value
 	defaults []argument // of the others: the same list for every block of the kind
+	later    []string   // that are known only while the machine runs
 }
 
 // argument is a name and its value: a block has few, so a list of them takes less than a map.
@@ -57,6 +58,7 @@ type Value struct {
 	Expr      hcl.Expression // nil for a default and for what labctl derived
 	Sensitive bool
 	partial   bool // something in it is not known
+	missing   bool // something in it is not known that is no part of a block
 }
 
 // Place is where the expression stands.
@@ -124,6 +126,9 @@ func (n *Node) Prefer(name string, v cty.Value) {
 	n.values = append(n.values, argument{name, Value{Value: v}})
 }
 
+// Later says that an argument gets its value only while the machine runs: for references it is unknown.
+func (n *Node) Later(name string) { n.later = append(n.later, name) }
+
 // At is where an argument stands, or the block's header where it is not set.
 func (n *Node) At(name string) hcl.Range {
 	if attr := n.Attrs[name]; attr != nil {
@@ -173,7 +178,11 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 		return nil
 	}
 	v, diags := Evaluate(attr.Expr, ctx)
-	if diags.HasErrors() || v.partial {
+	block := def.Type == table.Ref || def.Type == table.Endpoint
+	if !diags.HasErrors() && (v.partial && !block || v.missing) {
+		r.Wait(attr.Expr, ctx)
+	}
+	if diags.HasErrors() || v.partial && !block || v.missing {
 		n.fail(def)
 		return diags
 	}
@@ -209,43 +218,14 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics) {
 	v, diags := expr.Value(ctx)
 	clarify(diags)
-	marked, known := state(v)
-	out := Value{Value: v, Expr: expr, partial: !known}
+	marked, known, whole := state(v)
+	out := Value{Value: v, Expr: expr, partial: !known, missing: !whole}
 	if marked {
 		var marks cty.ValueMarks
 		out.Value, marks = v.UnmarkDeep()
 		_, out.Sensitive = marks[function.Sensitive]
 	}
 	return out, diag.Coded(diag.Evaluation, diags)
-}
-
-// state looks once through a value: whether anything in it is marked, and whether all of it is known. References are to
-// large objects, so that it goes through their attributes in no order and with no copies.
-func state(v cty.Value) (marked, known bool) {
-	if v.IsMarked() {
-		marked = true
-		v, _ = v.Unmark()
-	}
-	if !v.IsKnown() || v.IsNull() || v.Type().IsPrimitiveType() {
-		return marked, v.IsKnown()
-	}
-	known = true
-	look := func(part cty.Value) {
-		m, k := state(part)
-		marked, known = marked || m, known && k
-	}
-	switch ty := v.Type(); {
-	case ty.IsObjectType():
-		for name := range ty.AttributeTypes() {
-			look(v.GetAttr(name))
-		}
-	case v.CanIterateElements():
-		for it := v.ElementIterator(); it.Next(); {
-			_, element := it.Element()
-			look(element)
-		}
-	}
-	return marked, known
 }
 
 // fail notes an argument in error, for which no default stands in.

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,8 @@ func Object(n *Node) cty.Value {
 		}
 		v, ok := n.Value(def.Name)
 		switch {
+		case !ok && slices.Contains(n.later, def.Name):
+			attrs[def.Name] = unknown(def)
 		case !ok:
 			attrs[def.Name] = null(def)
 		case v.Sensitive:
@@ -37,6 +40,14 @@ func Object(n *Node) cty.Value {
 		}
 	}
 	return cty.ObjectVal(attrs)
+}
+
+// unknown stands for what is known later.
+func unknown(def *table.Attr) cty.Value {
+	if def.Coll == table.List {
+		return cty.UnknownVal(cty.List(cty.String))
+	}
+	return cty.UnknownVal(cty.String)
 }
 
 // null is typed where the argument has one type, so that an operator's message can say what it wanted.

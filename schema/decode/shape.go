@@ -47,6 +47,7 @@ type Reader struct {
 	schemas  map[*table.Block]*hcl.BodySchema
 	defaults map[*table.Block][]argument
 	fields   fieldCache
+	waiting  []waiting
 }
 
 // NewReader makes a Reader. Relative paths in arguments are taken from dir.

@@ -31,6 +31,7 @@ const (
 	Condition     = "LAB0109"
 	SensitiveKey  = "LAB0110"
 	SensitiveShow = "LAB0111"
+	KnownLater    = "LAB0112"
 
 	NoValue       = "LAB0201"
 	BadValue      = "LAB0202"
@@ -123,6 +124,7 @@ func valueCodes() []Explanation {
 		{Condition, "a condition does not hold", "A precondition, a postcondition or a check on an output was not met. The message is the lab's own."},
 		{SensitiveKey, "a sensitive value would become a name", "Keys of for_each are parts of addresses, which are shown. Use keys that are not secret."},
 		{SensitiveShow, "the output would show a sensitive value", "An output whose value is made from a sensitive one must say sensitive = true."},
+		{KnownLater, "the value is known only after an apply", "Some values are known only while a machine runs: the addresses that a DHCP server gave it, the port that libvirt chose for a screen, its terminals. A plan cannot depend on them, so they may be used in output blocks alone, also by way of locals and modules' outputs. `labctl output` reads them, and apply shows them at its end. Where other blocks need an address, declare it: addresses on the interface, or a lease for its MAC address in the network block."},
 		{NoValue, "a variable has no value", "The variable has no default, and no value was given with -var, in a -var-file, in labctl.hclvars, in a *.auto.hclvars file or in LABCTL_VAR_name."},
 		{BadValue, "a variable's value has the wrong type", "The value given does not fit the variable's type."},
 		{Validation, "a variable's value is refused", "The value does not meet a validation of the variable. The message is the lab's own."},

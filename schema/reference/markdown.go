@@ -102,7 +102,11 @@ func arguments(w *strings.Builder, b *table.Block) {
 	if len(computed) > 0 {
 		fmt.Fprintf(w, "\nReferences also have:\n\n| attribute | |\n| --- | --- |\n")
 		for _, a := range computed {
-			fmt.Fprintf(w, "| `%s` | %s |\n", a.Name, cell(a.Doc))
+			doc := a.Doc
+			if a.Later {
+				doc += " What is known only while the machine runs is for outputs alone."
+			}
+			fmt.Fprintf(w, "| `%s` | %s |\n", a.Name, cell(doc))
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package table
 
+import "slices"
+
 func nat() Block {
 	return Block{
 		Kind: "nat", Count: AtMost1,
@@ -40,14 +42,16 @@ func vmDevices() []Block {
 		{Name: "target", Type: String, Doc: "What it is in the machine: serial or virtio for a console, the port's name for a channel."},
 		{Name: "path", Type: String, Doc: "The socket's or file's path on the host."},
 	}
+	terminal := append(slices.Clone(char), Attr{Name: "pty", Type: String, Computed: true, Later: true, Doc: "Its pseudo-terminal on the host, where type is pty."})
 	return []Block{
-		{Kind: "console", Doc: "A console. Where neither a console nor a serial block is declared, the machine has one console on a serial port.", Attrs: char},
-		{Kind: "serial", Doc: "A serial port.", Attrs: char},
+		{Kind: "console", Doc: "A console. Where neither a console nor a serial block is declared, the machine has one console on a serial port.", Attrs: terminal},
+		{Kind: "serial", Doc: "A serial port.", Attrs: terminal},
 		{Kind: "channel", Doc: "A virtio channel. The guest agent's is always there.", Attrs: char},
 		{Kind: "graphics", Doc: "A screen that a person can connect to.", Attrs: []Attr{
 			{Name: "type", Type: String, Enum: []string{"vnc", "spice"}, Default: `"vnc"`, Doc: "The protocol."},
 			{Name: "listen", Type: IP, Default: `"127.0.0.1"`, Doc: "The address on the host."},
 			{Name: "port", Type: Int, Min: ptr(0), Max: ptr(65535), Default: "0", Doc: "The port on the host; 0 lets libvirt choose one."},
+			{Name: "address", Type: String, Computed: true, Later: true, Doc: "Where it is reached, as vnc://127.0.0.1:5900."},
 		}},
 		{Kind: "rng", Count: AtMost1, Doc: "A source of randomness. It is always there; this block changes it.", Attrs: []Attr{
 			{Name: "source", Type: String, Default: `"/dev/urandom"`, Doc: "Where the host takes it from."},

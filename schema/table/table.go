@@ -55,6 +55,7 @@ type Attr struct {
 	Min, Max  *float64 // for numbers
 	Sensitive bool     // the value is never shown
 	Computed  bool     // it may not be set: it is only there to be referred to
+	Later     bool     // it may be known only while the machine runs, and so is for outputs alone
 	Doc       string   // one or more sentences
 }
 

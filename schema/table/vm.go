@@ -39,7 +39,7 @@ func vmAttrs() []Attr {
 		{Name: "max_memory", Type: Size, Unit: "bytes", Doc: "How far memory may grow while the machine runs; memory where it is left out."},
 		{Name: "vcpus", Type: Int, Default: "1", Min: ptr(1), Max: ptr(4096), Doc: "The number of processors. os_variant may need more."},
 		{Name: "max_vcpus", Type: Int, Min: ptr(1), Max: ptr(4096), Doc: "How far vcpus may grow while the machine runs."},
-		{Name: "ip", Type: String, Computed: true, Doc: "The first declared address of the first interface that has one, without its prefix length."},
+		{Name: "ip", Type: String, Computed: true, Later: true, Doc: "The first declared address of the first interface that has one, without its prefix length; where none has, the first that a DHCP server gave."},
 		idAttr(),
 	}
 }
@@ -126,7 +126,8 @@ func iface() Block {
 			{Name: "dhcp6", Type: Bool, Default: "false", Doc: "Whether it asks for an IPv6 address."},
 			{Name: "accept_ra", Type: Bool, Doc: "Whether it takes router advertisements."},
 			{Name: "connected_route", Type: Bool, Default: "true", Doc: "Whether its addresses bring a route to their own subnets. Where false, even neighbours are reached through the gateway."},
-			{Name: "ip", Type: String, Computed: true, Doc: "The first of addresses without its prefix length."},
+			{Name: "ip", Type: String, Computed: true, Later: true, Doc: "The first of addresses without its prefix length; where there are none and it asks for some, the first of leases."},
+			{Name: "leases", Type: Address, Coll: List, Computed: true, Later: true, Doc: "The addresses that it was given by a libvirt network or another DHCP server, or has by router advertisements, IPv4 first."},
 		},
 		Blocks: []Block{{
 			Kind: "impair", Count: AtMost1, Doc: "Makes the link worse. It is done in the machine, whose kernel must have sch_netem, and ifb for what arrives.",

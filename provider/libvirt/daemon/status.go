@@ -103,7 +103,7 @@ func statusOf(dom *libvirt.Domain) (Status, error) {
 		}
 		s.Cards = append(s.Cards, row)
 	}
-	s.Screens = domainxml.Screens(x.Devices.Graphics)
+	s.Screens = screens(x)
 	return s, nil
 }
 

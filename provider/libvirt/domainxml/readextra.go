@@ -182,9 +182,10 @@ func readHostDev(dev libvirtxml.DomainHostdev, was []schema.HostDev, at int) sch
 	return out
 }
 
-// Screens are the addresses at which a running domain's screens can be reached.
+// Screens are the addresses at which a running domain's screens can be reached, in their order, "" for one that listens
+// nowhere.
 func Screens(list []libvirtxml.DomainGraphic) []string {
-	var out []string
+	out := make([]string, len(list))
 	for i, g := range readGraphics(list, nil) {
 		port := 0
 		switch {
@@ -197,8 +198,46 @@ func Screens(list []libvirtxml.DomainGraphic) []string {
 			g.Listen = "127.0.0.1"
 		}
 		if port > 0 {
-			out = append(out, fmt.Sprintf("%s://%s", g.Type, net.JoinHostPort(g.Listen, strconv.Itoa(port))))
+			out[i] = fmt.Sprintf("%s://%s", g.Type, net.JoinHostPort(g.Listen, strconv.Itoa(port)))
 		}
 	}
 	return out
+}
+
+// Terminals are the pseudo-terminals of a running domain's declared serial ports and consoles, in their order, "" for one that
+// has none.
+func Terminals(list *libvirtxml.DomainDeviceList, d *schema.Domain) (serials, consoles []string) {
+	serial := func(i int) string {
+		if i < len(list.Serials) {
+			return terminal(list.Serials[i].Source)
+		}
+		return ""
+	}
+	var virtio []string
+	for _, c := range list.Consoles {
+		if c.Target != nil && c.Target.Type == "virtio" {
+			virtio = append(virtio, terminal(c.Source))
+		}
+	}
+	for i := range d.Serials {
+		serials = append(serials, serial(i))
+	}
+	for i, c := range d.Consoles {
+		text := ""
+		switch {
+		case c.Target != "virtio":
+			text = serial(i) // the port of the same number
+		case len(virtio) > 0:
+			text, virtio = virtio[0], virtio[1:]
+		}
+		consoles = append(consoles, text)
+	}
+	return serials, consoles
+}
+
+func terminal(source *libvirtxml.DomainChardevSource) string {
+	if source == nil || source.Pty == nil {
+		return ""
+	}
+	return source.Pty.Path
 }
