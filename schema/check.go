@@ -6,6 +6,7 @@ type Check struct {
 	Pos        Pos              `json:"pos,omitzero"`
 	Deadline   float64          `json:"deadline,omitempty"` // seconds for all tries; 0 is the default
 	Retries    int              `json:"retries,omitempty"`
+	Sensitive  bool             `json:"sensitive,omitempty"` // something in it must not be shown
 	Ping       *PingCheck       `json:"ping,omitempty"`
 	TCP        *PortCheck       `json:"tcp,omitempty"`
 	UDP        *PortCheck       `json:"udp,omitempty"`

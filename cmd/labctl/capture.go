@@ -106,7 +106,7 @@ func (c *capturing) sink(s *session.Session) (capture.Sink, func() error, error)
 		if session.IsTerminal(s.Stdout) {
 			return nil, nil, errors.New("-w - writes a binary file: pipe it into a program")
 		}
-		sink, err := capture.NewFile(s.Stdout)
+		sink, err := capture.NewFile(session.Bare(s.Stdout))
 		return sink, nothing, err
 	}
 	file, err := s.Options.Create(c.file)

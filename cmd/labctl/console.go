@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/labctl/labctl/internal/console"
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 )
 
@@ -40,7 +41,7 @@ func newConsole(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			left, err := console.Attach(os.Stdin, s.Stdout, stream)
+			left, err := console.Attach(os.Stdin, session.Bare(s.Stdout), stream)
 			restore()
 			stream.end()
 			if left {

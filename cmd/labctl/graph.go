@@ -39,11 +39,12 @@ machines with their interfaces, addresses and NAT. It needs no host and no Graph
 			if err := draw(&out, drawing.New(s.Lab), form); err != nil {
 				return err
 			}
+			text := s.Hide(out.String())
 			if file == "" {
-				_, err := cmd.OutOrStdout().Write(out.Bytes())
+				_, err := io.WriteString(cmd.OutOrStdout(), text)
 				return err
 			}
-			return renameio.WriteFile(file, out.Bytes(), 0o644)
+			return renameio.WriteFile(file, []byte(text), 0o644)
 		},
 	}
 	cmd.Flags().StringVar(&form, "type", "", "draw as this `TYPE`: dot, mermaid or svg (default: as the name of -out ends, or dot)")

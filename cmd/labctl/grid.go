@@ -86,6 +86,9 @@ func (t *checking) fillGrid(cmd *cobra.Command, o *options, dir string, match *r
 		cell := grid.Cell{Values: values}
 		err := t.inCell(cmd, o, dir, vars, func(s *session.Session) error {
 			cell.Results = probe.Run(cmd.Context(), s.Lab, s.Guests(), selected(s, match), probe.Options{Parallel: s.Options.Parallel})
+			for n := range cell.Results {
+				s.HideIn(&cell.Results[n])
+			}
 			return nil
 		})
 		if err != nil {

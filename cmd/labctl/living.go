@@ -61,8 +61,8 @@ func execute(ctx context.Context, cmd *cobra.Command, o *options, name string, a
 		}
 	}
 	out, err := h.Guest(m.Domain).Run(ctx, host.Command{Args: args, Stdin: input})
-	_, writeErr := s.Stdout.Write(out.Stdout)
-	_, writeErr2 := s.Stderr.Write(out.Stderr)
+	_, writeErr := session.Bare(s.Stdout).Write(out.Stdout) // what a command writes may be no text
+	_, writeErr2 := session.Bare(s.Stderr).Write(out.Stderr)
 	if failed, ok := errors.AsType[*host.CommandError](err); ok && failed.Exit >= 0 {
 		return session.ExitError{Code: failed.Exit}
 	}

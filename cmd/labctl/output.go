@@ -29,6 +29,7 @@ from the host now. Sensitive ones are shown only by name, -json or -raw.`,
 			if err := s.Load("."); err != nil {
 				return err
 			}
+			s.Stdout = session.Bare(s.Stdout) // what is asked for by name is shown
 			outputs, err := readOutputs(cmd, s, args)
 			switch {
 			case err != nil && (len(args) == 1 || asJSON || bare):

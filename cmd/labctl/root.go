@@ -37,8 +37,19 @@ Exit codes: 0 for success, 1 for an error, 2 for 'plan -detailed-exitcode' with 
 	group(root, "The host", newList(o), newDoctor(o), newImage(o), newSandbox())
 	root.AddCommand(newVersion())
 	explainCommands(root)
+	veilErrors(o, root)
 	offerAll(o, root)
 	return root
+}
+
+// veilErrors lets no command fail with a secret in its words: those of a tool may quote what it was given.
+func veilErrors(o *options, cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.Veil(run(cmd, args)) }
+	}
+	for _, sub := range cmd.Commands() {
+		veilErrors(o, sub)
+	}
 }
 
 // commandError makes cobra's word on an unknown command labctl's own.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,8 +31,36 @@ func runScripts(t *testing.T, params testscript.Params) {
 		env.Setenv("LABCTL_GUEST", filepath.Join(root, "bin", "labctl-guest"))
 		return nil
 	}
-	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code}
+	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code, "hush": hush}
 	testscript.Run(t, params)
+}
+
+// secret is what no output of any command may show, in any form.
+const secret = "Zq7SentinelX"
+
+// hush runs a command and demands that its output does not show the secret: hush labctl plan. With ! it fails.
+func hush(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(args[0], args[1:]...)
+	if (err != nil) != neg {
+		ts.Fatalf("%v: %v", args, err)
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		keeps(ts, fmt.Sprint(args, " on ", stream), ts.ReadFile(stream))
+	}
+}
+
+// keeps fails where text shows the secret.
+func keeps(ts *testscript.TestScript, what, text string) {
+	lower := strings.ToLower(text)
+	for offset := range 3 { // Base64 has three forms of a text, by where in it the text begins
+		form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", offset) + secret))
+		if form = strings.ToLower(form[4 : len(form)-4]); strings.Contains(lower, form) {
+			ts.Fatalf("%s shows the secret in Base64", what)
+		}
+	}
+	if i := strings.Index(lower, strings.ToLower(secret)); i >= 0 {
+		ts.Fatalf("%s shows the secret: …%s…", what, text[max(0, i-200):min(len(text), i+80)])
+	}
 }
 
 // code runs labctl and demands an exit code: code 2 labctl plan -detailed-exitcode.

@@ -76,6 +76,7 @@ func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *rege
 	results := probe.Run(cmd.Context(), s.Lab, s.Guests(), selected(s, match), probe.Options{
 		Parallel: s.Options.Parallel,
 		Done: func(r probe.Result) {
+			s.HideIn(&r)
 			if t.json {
 				_ = encoder.Encode(r) // a reader that has gone away misses the rest
 				return
@@ -83,6 +84,9 @@ func (t *checking) runChecks(s *session.Session, cmd *cobra.Command, match *rege
 			style.Write(s.Stdout, r)
 		},
 	})
+	for n := range results {
+		s.HideIn(&results[n])
+	}
 	if !t.json {
 		if len(results) > 0 {
 			fmt.Fprintln(s.Stdout)

@@ -173,6 +173,11 @@ func (f *File) Supply(fresh *schema.Lab) error {
 	if subtle.ConstantTimeCompare([]byte(check), []byte(f.Secrets.Check)) != 1 {
 		return errors.New("the sensitive values are not those that the plan was made with; give the same variables, or make a new plan")
 	}
+	for _, c := range fresh.Checks {
+		if c.Sensitive {
+			lab.Checks = append(slices.Clone(lab.Checks), c)
+		}
+	}
 	lab.Link()
 	f.Plan.Lab = &lab
 	return nil
@@ -185,6 +190,7 @@ func withoutSecrets(p *Plan) (*Plan, *Secrets, error) {
 	kept.Lab = &lab
 	lab.Resources = slices.Clone(lab.Resources)
 	lab.Outputs = slices.DeleteFunc(slices.Clone(lab.Outputs), func(o schema.Output) bool { return o.Sensitive })
+	lab.Checks = slices.DeleteFunc(slices.Clone(lab.Checks), func(c schema.Check) bool { return c.Sensitive })
 	var addrs []schema.Addr
 	for n := range lab.Resources {
 		r := &lab.Resources[n]
@@ -209,7 +215,7 @@ func withoutSecrets(p *Plan) (*Plan, *Secrets, error) {
 			}
 		}
 	}
-	if len(addrs) == 0 {
+	if len(addrs) == 0 && len(lab.Checks) == len(p.Lab.Checks) {
 		return &kept, nil, nil
 	}
 	salt := make([]byte, 16)
@@ -262,8 +268,37 @@ func restore(r *schema.Resource, from any) (any, error) {
 	return provider.CarryPaths(r.Addr.Type(), r.Body, from, r.Sensitive)
 }
 
+// placeless is a resource without the places in files that its rules came from: they are written as seen from where labctl was
+// started, which may be elsewhere the second time.
+func placeless(r *schema.Resource) *schema.Resource {
+	bare := func(set *schema.Ruleset) *schema.Ruleset {
+		if set == nil {
+			return nil
+		}
+		return &schema.Ruleset{Text: set.Text}
+	}
+	out := *r
+	switch body := r.Body.(type) {
+	case *schema.Ruleset:
+		out.Body = bare(body)
+	case *schema.Guest:
+		guest := *body
+		guest.Ruleset = bare(body.Ruleset)
+		out.Body = &guest
+	case *schema.Domain:
+		if body.Seed != nil {
+			domain, seed := *body, *body.Seed
+			seed.Ruleset = bare(seed.Ruleset)
+			domain.Seed = &seed
+			out.Body = &domain
+		}
+	}
+	return &out
+}
+
 // pick is the values at a resource's sensitive paths.
 func pick(r *schema.Resource) (any, error) {
+	r = placeless(r)
 	if slices.Contains(r.Sensitive, "all") {
 		return r.Body, nil
 	}

@@ -48,6 +48,42 @@ func TestFileIsPrivateAndReadBack(t *testing.T) {
 	}
 }
 
+// Secret rules and checks stay out of the file and are put back, also where the lab is read from another folder.
+func TestSecretRulesAndChecksComeBack(t *testing.T) {
+	lab := func(folder string) *schema.Lab {
+		set := &schema.Ruleset{Text: "table ip t { } # hunter2", Lines: []schema.Pos{{File: folder + "lab.hcl", Line: 3}}}
+		guest := schema.Resource{Addr: schema.Addr{Kind: "vm", Name: "a", Part: "guest"}, Sensitive: []string{"nftables", "nftables.text"}, Body: &schema.Guest{Domain: "a", Ruleset: set}}
+		host := schema.Resource{Addr: schema.Addr{Kind: "host", Part: "nftables"}, Sensitive: []string{"text", "table"}, Body: set}
+		return &schema.Lab{Name: "lab", Resources: []schema.Resource{host, guest}, Checks: []schema.Check{
+			{Addr: schema.Addr{Kind: "check", Name: "open"}},
+			{Addr: schema.Addr{Kind: "check", Name: "secret"}, Sensitive: true, Exec: &schema.ExecCheck{Command: []string{"echo", "hunter2"}}},
+		}}
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	if err := Write(path, &Plan{Lab: lab("")}, Source{}, "1.0"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "hunter2") {
+		t.Errorf("the file holds the secret, or %v", err)
+	}
+	file, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Supply(lab("/elsewhere/")); err != nil {
+		t.Fatal(err)
+	}
+	got := file.Plan.Lab
+	if len(got.Checks) != 2 || got.Checks[1].Exec.Command[1] != "hunter2" || !strings.Contains(got.Resources[0].Body.(*schema.Ruleset).Text, "hunter2") {
+		t.Errorf("what came back: %+v", got)
+	}
+	other := lab("")
+	other.Resources[0].Body.(*schema.Ruleset).Text = "table ip t { } # other"
+	if file, err = Read(path); err != nil || file.Supply(other) == nil {
+		t.Errorf("another secret is taken for the plan's, %v", err)
+	}
+}
+
 func TestFileIsUsedOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lab.plan")
 	if err := Write(path, sample(), Source{}, "1.0"); err != nil {

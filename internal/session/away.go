@@ -105,7 +105,7 @@ func (s *Session) send(to courier.Destination, text []byte) (int, error) {
 		Terminal: courier.Terminal{
 			In: IsTerminal(os.Stdin), Out: IsTerminal(s.Stdout), Err: IsTerminal(s.Stderr), Columns: Width(s.Stdout), Rows: Height(s.Stdout),
 		},
-		Stdout: s.Stdout, Stderr: s.Stderr, Writable: errand.Writable,
+		Stdout: Bare(s.Stdout), Stderr: Bare(s.Stderr), Writable: errand.Writable,
 	}
 	for _, name := range []string{"TERM", "NO_COLOR", "TZ", "GOGC", "LABCTL_DEBUG"} {
 		if value, set := os.LookupEnv(name); set {

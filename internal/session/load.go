@@ -45,6 +45,10 @@ func (o *Options) read(dir string, facts map[schema.Addr]*schema.Facts) (*config
 		Given: given, Env: os.Environ(), Version: strings.TrimPrefix(o.Version, "v"),
 		Systems: osinfo.NewCatalogue(osinfo.Places(os.Getenv)...), Facts: facts,
 	})
+	if o.veil == nil {
+		o.veil = new(veil)
+	}
+	o.veil.hide(result.Secrets())
 	return result, diags, nil
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 
 	inbox  *courier.Inbox // nil unless another machine has sent the command here
 	parcel *parcel        // what came with it
+	veil   *veil          // over what is written; nil before the first session
 }
 
 // Color reports whether w is a terminal that may be written to in colours (https://no-color.org).
@@ -39,6 +40,9 @@ func (o *Options) Color(w io.Writer) bool {
 
 // IsTerminal reports whether a stream is one.
 func IsTerminal(stream any) bool {
+	if w, ok := stream.(io.Writer); ok {
+		stream = Bare(w)
+	}
 	file, ok := stream.(*os.File)
 	if t, sent := courier.Streams(); ok && sent {
 		return file == os.Stdin && t.In || file == os.Stdout && t.Out || file == os.Stderr && t.Err
@@ -51,7 +55,7 @@ func Width(w io.Writer) int {
 	if t, sent := courier.Streams(); sent && IsTerminal(w) && t.Columns > 0 {
 		return t.Columns
 	}
-	if file, ok := w.(*os.File); ok {
+	if file, ok := Bare(w).(*os.File); ok {
 		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
 			return columns
 		}
@@ -64,7 +68,7 @@ func Height(w io.Writer) int {
 	if t, sent := courier.Streams(); sent && IsTerminal(w) {
 		return t.Rows
 	}
-	if file, ok := w.(*os.File); ok {
+	if file, ok := Bare(w).(*os.File); ok {
 		if _, rows, err := term.GetSize(int(file.Fd())); err == nil {
 			return rows
 		}

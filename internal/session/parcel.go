@@ -25,6 +25,7 @@ type parcel struct {
 	Source plan.Source          `json:"source"`         // for a plan that is saved
 	Places map[string]placeList `json:"places"`         // where resources and their attributes stand, by address
 	Plan   []byte               `json:"plan,omitempty"` // the saved plan that is to be applied
+	Hide   []string             `json:"hide,omitempty"` // texts that must not be shown
 }
 
 // placeList is where a resource ("") and the attributes of it stand that stand elsewhere than what they are within.
@@ -47,7 +48,7 @@ func (s *Session) pack() ([]byte, error) {
 		if err := s.beside(); err != nil && s.whole {
 			return nil, err
 		}
-		p.Lab, p.Places = s.source.result.Lab, s.source.places()
+		p.Lab, p.Places, p.Hide = s.source.result.Lab, s.source.places(), s.source.result.Secrets()
 		var err error
 		if p.Source, err = s.Origin(); err != nil {
 			return nil, err
@@ -140,6 +141,7 @@ func (s *Session) unpack() error {
 		return errors.New("no lab came with the command")
 	}
 	s.Dir, s.Lab, s.source = p.Dir, p.Lab, &source{sent: p.Places}
+	s.Options.veil.hide(p.Hide)
 	return nil
 }
 

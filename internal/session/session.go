@@ -57,7 +57,10 @@ type Output interface {
 
 // New is a session with no lab yet, which writes JSON alone where json is set.
 func New(o *Options, stdout, stderr io.Writer, json bool) *Session {
-	s := &Session{Options: o, Quiet: json, Stdout: stdout, Stderr: stderr}
+	if o.veil == nil {
+		o.veil = new(veil)
+	}
+	s := &Session{Options: o, Quiet: json, Stdout: &veiled{stdout, o.veil}, Stderr: &veiled{stderr, o.veil}}
 	if json && o.inbox != nil {
 		s.Out = view.Continue(s.Stdout) // where the command came from the beginning is written already
 	} else if json {

@@ -142,6 +142,9 @@ func created(want *schema.Resource) []Attribute {
 	}
 	var attributes []Attribute
 	if rules, ok := want.Body.(*schema.Ruleset); ok {
+		if len(want.Sensitive) > 0 {
+			return []Attribute{{Path: "rules", New: hidden}}
+		}
 		return []Attribute{ruleset("rules", rules)}
 	}
 	body := reflect.Indirect(reflect.ValueOf(want.Body))

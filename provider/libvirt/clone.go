@@ -73,7 +73,7 @@ func (j *job) cloneOf(ctx context.Context) error {
 // convertDisk copies a disk to another name and moves it into place whole. Arguments: format, source, path.
 const convertDisk = `set -e
 [ -e "$3" ] && exit 0
-qemu-img convert -q -f "$1" -O qcow2 "$2" "$3.new"
+(umask 077; qemu-img convert -q -f "$1" -O qcow2 "$2" "$3.new")
 mv "$3.new" "$3"`
 
 func (j *job) copyClone(ctx context.Context) error {

@@ -16,6 +16,8 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
+// What a guest keeps may be secret, so disks are their owner's alone: root's, and QEMU's user's while the machine runs.
+
 // makeDisk makes a disk under another name and moves it into place whole; one that is there is left as it is.
 // Arguments: path, then those of qemu-img create before the file's name, "--", and those after it.
 const makeDisk = `set -e
@@ -23,7 +25,7 @@ path=$1; shift
 [ -e "$path" ] && exit 0
 mkdir -p "${path%/*}"
 before= ; while [ "$1" != -- ]; do before="$before $1"; shift; done; shift
-qemu-img create -q $before "$path.new" "$@"
+(umask 077; qemu-img create -q $before "$path.new" "$@")
 mv "$path.new" "$path"`
 
 // files makes the disks and the seed disc that are not there. made are disks that exist already as part of the domain.
@@ -124,7 +126,7 @@ func (j *job) newDisk(ctx context.Context, path string, b disk.Blank) error {
 	if err != nil {
 		return err
 	}
-	return daemon.Failed("write "+path, j.host.WriteFile(ctx, path, data, 0o644))
+	return daemon.Failed("write "+path, j.host.WriteFile(ctx, path, data, 0o600))
 }
 
 // seed writes the seed disc, once in a machine's life.

@@ -96,6 +96,11 @@ func (a *Assembler) Block(in Instance) hcl.Diagnostics {
 		return nil
 	}
 	var diags hcl.Diagnostics
+	if v := b.node.Argument("name"); v.Sensitive {
+		diags = append(diags, diag.New(diag.SensitiveKey, v.Place(), "A name may not be sensitive", "Everybody on the host sees it. Use nonsensitive(…) where it is no secret."))
+		b.node.Failed = true
+		return diag.At(b.addr.String(), diags)
+	}
 	switch b.addr.Kind {
 	case "host":
 		a.hosts = append(a.hosts, b)

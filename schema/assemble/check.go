@@ -44,6 +44,7 @@ type checker struct {
 
 func (c *checker) read() {
 	c.a.reader.Fill(c.n, &c.check)
+	c.check.Sensitive = len(c.n.SensitivePaths()) > 0
 	var probes []*decode.Node
 	for _, child := range c.n.Nodes {
 		if child.Def.Kind != "lifecycle" {

@@ -90,7 +90,7 @@ func (a *Assembler) hostResources(h schema.Host, b *block) ([]schema.Resource, h
 		addr.Part = "nftables"
 		r := schema.Resource{Addr: addr, Host: h.Name, Body: set}
 		if slices.Contains(sensitive, "nftables") {
-			r.Sensitive = []string{"text"}
+			r.Sensitive = []string{"text", "table"} // differences are told by table
 		}
 		out = append(out, r)
 	}

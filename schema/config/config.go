@@ -7,7 +7,9 @@
 package config
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -70,7 +72,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	name := l.LabName(root)
 	e := &evaluator{
 		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: base,
-		assembler: assemble.New(name, base, reader, opts.Systems), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool),
+		assembler: assemble.New(name, base, reader, opts.Systems), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool), roots: make(map[string]bool),
 		scopes: make(map[*source.Module][]*scope), contexts: make(map[contextKey]*hcl.EvalContext),
 	}
 	e.diags = append(e.diags, l.Diags...)
@@ -140,6 +142,21 @@ func (r *Result) Redact(diags hcl.Diagnostics) hcl.Diagnostics {
 		return diags
 	}
 	return diag.Redact(diags, r.eval.secrets)
+}
+
+// Secrets are the texts of sensitive values, those of variables also line by line, since tools quote the line that they complain of.
+func (r *Result) Secrets() []string {
+	if r.eval == nil {
+		return nil
+	}
+	var out []string
+	for _, text := range slices.Sorted(maps.Keys(r.eval.secrets)) {
+		out = append(out, text)
+		if r.eval.roots[text] && strings.Contains(text, "\n") {
+			out = append(out, strings.Split(text, "\n")...)
+		}
+	}
+	return out
 }
 
 // EvalContext is what expressions of the lab's own files see: for `labctl eval`.

@@ -25,6 +25,7 @@ type evaluator struct {
 	scopes    map[*source.Module][]*scope
 	contexts  map[contextKey]*hcl.EvalContext
 	secrets   map[string]bool // texts that no message may show
+	roots     map[string]bool // those of them that are a variable's value
 
 	description string
 	outputs     []schema.Output

@@ -118,7 +118,7 @@ output "o" { value = [module.m.x.o, module.m["x"].o, module.m.o.o, keys(module.m
 // What stands in a dynamic block is looked through in JSON too.
 func TestDynamicInJSON(t *testing.T) {
 	text := said(t, write(t, map[string]string{"lab.hcl.json": `{"lab": {"x": {}}, "image": {"m": {"build": "micro"}}, "vm": {"v": {"image": "${image.m}",
-  "dynamic": {"interfase": {"for_each": [], "content": {}}, "file": {"for_each": [], "labels": ["/x"], "content": {"contents": "x"}}}}}}`}), Options{})
+  "dynamic": {"intrface": {"for_each": [], "content": {}}, "file": {"for_each": [], "labels": ["/x"], "content": {"contents": "x"}}}}}}`}), Options{})
 	for _, want := range []string{`Did you mean "interface"?`, `Did you mean "content"?`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -114,7 +115,8 @@ func (e *evaluator) variable(d *source.Decl, s *scope) cty.Value {
 		return cty.DynamicVal
 	}
 	if sig.sensitive {
-		decode.Secrets(v, e.secrets)
+		decode.Secrets(v, e.roots)
+		maps.Copy(e.secrets, e.roots)
 		v = v.Mark(function.Sensitive)
 	}
 	e.validate(d, s, v, at, given)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,6 +162,54 @@ bridge "d" { for_each = { (var.secret) = 1 } }
 	opts.Overlay = bad
 	if text := said(t, dir, opts); strings.Contains(strings.ToLower(text), "hunter2") || !strings.Contains(text, "LAB0111") {
 		t.Errorf("what is said is\n%s", text)
+	}
+}
+
+// A reference to a block with a secret in it is none itself; what a block brings along is.
+func TestReferencesToSecretiveBlocks(t *testing.T) {
+	res := load(t, write(t, map[string]string{"lab.hcl": base + `
+variable "secret" {
+  sensitive = true
+  default   = "hunter2-and-more"
+}
+bridge "br0" { search = [var.secret] }
+nftables "fw" {
+  table "ip" "t" {
+    chain "c" { rules = ["counter comment \"${var.secret}\""] }
+  }
+}
+host { nftables = [nftables.fw] }
+vm "a" {
+  image    = image.micro
+  nftables = [nftables.fw]
+  interface "eth0" { bridge = bridge.br0 }
+}
+check "plain" {
+  ping {
+    from = vm.a
+    to   = { vm = vm.a, address = "10.0.0.1" }
+  }
+}
+check "secret" {
+  exec {
+    vm      = vm.a
+    command = ["echo", var.secret]
+  }
+}
+`}), Options{})
+	got := make(map[string]string)
+	for _, r := range res.Lab.Resources {
+		got[r.Addr.String()] = fmt.Sprint(r.Sensitive)
+	}
+	want := map[string]string{"host.nftables": "[text table]", "image.micro": "[]", "bridge.br0": "[search]", "vm.a": "[nftables]", "vm.a.guest": "[nftables nftables.text]"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("what is sensitive (-want +got):\n%s", d)
+	}
+	if c := res.Lab.Checks; c[0].Sensitive || !c[1].Sensitive {
+		t.Errorf("the checks are %+v", c)
+	}
+	if d := cmp.Diff([]string{`counter comment "hunter2-and-more"`, "hunter2-and-more"}, res.Secrets()); d != "" {
+		t.Errorf("secrets (-want +got):\n%s", d)
 	}
 }
 

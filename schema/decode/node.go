@@ -2,7 +2,6 @@ package decode
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -57,8 +56,9 @@ type Value struct {
 	cty.Value
 	Expr      hcl.Expression // nil for a default and for what labctl derived
 	Sensitive bool
-	partial   bool // something in it is not known
-	missing   bool // something in it is not known that is no part of a block
+	partial   bool     // something in it is not known
+	missing   bool     // something in it is not known that is no part of a block
+	secrets   []string // the texts in it that are sensitive; nil where all are
 }
 
 // Place is where the expression stands.
@@ -195,6 +195,10 @@ func (r *Reader) argument(n *Node, def *table.Attr, ctx *hcl.EvalContext) hcl.Di
 		}
 		return diags
 	}
+	if def.Type == table.Ref && !def.Contents || def.Type == table.Endpoint {
+		// A block that is pointed to may hold secrets of its own. Which one it is, is none.
+		v.Sensitive = v.Sensitive && !pointsTo(attr.Expr, ctx)
+	}
 	v.Sensitive = v.Sensitive || def.Sensitive
 	checked, more := r.convert(def, v)
 	for _, d := range more {
@@ -223,7 +227,9 @@ func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics
 	if marked {
 		var marks cty.ValueMarks
 		out.Value, marks = v.UnmarkDeep()
-		_, out.Sensitive = marks[function.Sensitive]
+		if _, out.Sensitive = marks[function.Sensitive]; out.Sensitive {
+			out.secrets = secretTexts(v, false, nil)
+		}
 	}
 	return out, diag.Coded(diag.Evaluation, diags)
 }
@@ -328,48 +334,4 @@ func labelKey(n *Node) string {
 		}
 	}
 	return key
-}
-
-// Secrets collects the texts in the values that must not be shown.
-func (n *Node) Secrets(into map[string]bool) {
-	for i := range n.values {
-		if v := &n.values[i].value; v.Sensitive {
-			Secrets(v.Value, into)
-		}
-	}
-	for _, child := range n.Nodes {
-		child.Secrets(into)
-	}
-}
-
-// Secrets collects the texts in a value.
-func Secrets(v cty.Value, into map[string]bool) {
-	bare, _ := v.UnmarkDeep()
-	_ = cty.Walk(bare, func(_ cty.Path, part cty.Value) (bool, error) { // the callback never fails
-		if part.Type() == cty.String && part.IsKnown() && !part.IsNull() {
-			into[part.AsString()] = true
-		}
-		return true, nil
-	})
-}
-
-// SensitivePaths lists the arguments whose values must not be shown, by path in the language's words.
-func (n *Node) SensitivePaths() []string {
-	var paths []string
-	for i := range n.values {
-		if n.values[i].value.Sensitive {
-			paths = append(paths, n.values[i].name)
-		}
-	}
-	for _, child := range n.Nodes {
-		prefix := child.Def.Kind
-		if len(child.Labels) > 0 {
-			prefix += step(child.Label())
-		}
-		for _, path := range child.SensitivePaths() {
-			paths = append(paths, prefix+"."+path)
-		}
-	}
-	slices.Sort(paths)
-	return paths
 }

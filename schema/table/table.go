@@ -51,6 +51,7 @@ type Attr struct {
 	Derived   string   // in words, where the default depends on other things
 	Enum      []string // the only values, where there are few
 	Ref       string   // for Type Ref: the kind of block
+	Contents  bool     // for Type Ref: what is in that block goes into this one; else it is only pointed to
 	Unit      string   // for numbers: "bytes", "s", "ms", "bit/s", "%"
 	Min, Max  *float64 // for numbers
 	Sensitive bool     // the value is never shown
