@@ -61,6 +61,8 @@ type job struct {
 	spec domainxml.Spec
 	xml  *libvirtxml.Domain
 	from []source.Disk // disks to copy, for a clone that is not made yet
+	// variables is the file of its firmware's variables to copy, "" for none.
+	variables string
 }
 
 // now is what is known of the domain; have must not be nil.
@@ -112,7 +114,7 @@ func (j *job) prepare(ctx context.Context) error {
 		Mark: provider.MarkOf(j.lab, j.want), UUID: j.uuid, Want: j.body, Image: img,
 		Seeded: j.body.Seed != nil && (j.body.Image != nil || j.body.Boot.Kernel != "" || j.body.Clone != nil) && j.body.CDROM == "",
 	}
-	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) {
+	if j.body.Running || j.spec.Seeded || j.spec.HasRoot() || j.body.Clone != nil || hasOwnDisk(j.body) || j.body.Firmware == "uefi" {
 		j.spec.Folder = j.folders().Of(j.lab, j.body.Name, j.uuid)
 	}
 	if j.have != nil && j.now().Meta.Folder != "" {

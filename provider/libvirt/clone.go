@@ -61,6 +61,7 @@ func (j *job) cloneOf(ctx context.Context) error {
 		return refuse(`it boots with UEFI: say firmware = "uefi"`)
 	}
 	j.spec.Image = source.Kernel(from.Defined)
+	j.variables = source.Variables(from.Defined)
 	if j.from, err = source.Disks(from.Defined.Devices.Disks); err != nil {
 		return refuse(err.Error())
 	}
@@ -76,7 +77,23 @@ const convertDisk = `set -e
 (umask 077; qemu-img convert -q -f "$1" -O qcow2 "$2" "$3.new")
 mv "$3.new" "$3"`
 
+// copyVariables copies what the firmware keeps, boot entries say, where there is any. Arguments: source, path.
+const copyVariables = `set -e
+[ -e "$1" ] || exit 0
+[ -e "$2" ] && exit 0
+cp "$1" "$2.new"
+mv "$2.new" "$2"`
+
 func (j *job) copyClone(ctx context.Context) error {
+	if j.variables != "" {
+		if err := provider.Step(ctx, "copy the firmware's variables of "+j.body.Clone.From); err != nil {
+			return err
+		}
+		args := []string{"sh", "-c", copyVariables, "sh", j.variables, domainxml.NVRAMPath(j.spec.Folder)}
+		if _, err := j.host.Run(ctx, host.Cmd(args...)); err != nil {
+			return daemon.Failed("clone "+j.body.Clone.From, err)
+		}
+	}
 	for i, from := range j.from {
 		path := clonePath(j.spec.Folder, i)
 		if err := provider.Step(ctx, fmt.Sprintf("copy disk %d of %s", i+1, j.body.Clone.From)); err != nil {

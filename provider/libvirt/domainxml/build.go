@@ -57,6 +57,9 @@ func DiskPath(folder string, d schema.Disk) string {
 // RootPath is where the disk that stands on the image's is.
 func RootPath(folder string) string { return filepath.Join(folder, "root.qcow2") }
 
+// NVRAMPath is where a domain's UEFI keeps its variables.
+func NVRAMPath(folder string) string { return filepath.Join(folder, "nvram.fd") }
+
 // Format is the format of a disk, qcow2 unless declared.
 func Format(d schema.Disk) string {
 	if d.Format == "" {
@@ -138,6 +141,9 @@ func system(s Spec) *libvirtxml.DomainOS {
 	}
 	if d.Firmware == "uefi" {
 		os.Firmware = "efi"
+		if s.Folder != "" {
+			os.NVRam = &libvirtxml.DomainNVRam{NVRam: NVRAMPath(s.Folder)}
+		}
 	}
 	os.Kernel, os.Initrd, os.Cmdline = d.Boot.Kernel, d.Boot.Initrd, d.Boot.Cmdline
 	if os.Kernel == "" && s.Image.Kernel != "" {

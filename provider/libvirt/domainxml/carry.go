@@ -19,6 +19,9 @@ func Carry(from, to *libvirtxml.Domain) error {
 		}
 		to.Metadata.XML += others
 	}
+	if from.OS != nil && to.OS.NVRam != nil && isUEFI(from.OS) {
+		to.OS.NVRam = from.OS.NVRam // where its variables are; nil is libvirt's own place
+	}
 	if from.OS == nil || from.OS.Type == nil || !sameMachine(to.OS.Type.Machine, from.OS.Type.Machine) {
 		return nil
 	}
@@ -46,6 +49,10 @@ func Carry(from, to *libvirtxml.Domain) error {
 	}
 	carryControllers(from.Devices, to.Devices)
 	return nil
+}
+
+func isUEFI(os *libvirtxml.DomainOS) bool {
+	return os.Firmware == "efi" || os.Loader != nil && os.Loader.Type == "pflash"
 }
 
 func addresses(list *libvirtxml.DomainDeviceList) map[string]*libvirtxml.DomainAddress {

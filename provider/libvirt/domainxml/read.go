@@ -101,7 +101,7 @@ func readSystem(x *libvirtxml.Domain, meta Meta, was schema.Domain, b *schema.Do
 			b.Arch = kind.Arch
 		}
 	}
-	uefi := x.OS.Firmware == "efi" || x.OS.Loader != nil && x.OS.Loader.Type == "pflash"
+	uefi := isUEFI(x.OS)
 	if uefi != (was.Firmware == "uefi") {
 		b.Firmware = "bios"
 		if uefi {

@@ -17,6 +17,7 @@ import (
 // machine is one of the lab's as it is now.
 type machine struct {
 	Member
+	files bool // whether its state is kept in files of its own, see filesOf
 	state libvirt.DomainState
 	xml   *libvirtxml.Domain // as it runs, or as defined where it is off
 }
@@ -84,14 +85,39 @@ func (l Lab) machineOf(dom *libvirt.Domain) (m machine, ours bool, err error) {
 	if err != nil || !ok || meta.Mark.Lab != l.Name {
 		return machine{}, false, err
 	}
-	m.Domain, m.uuid, m.Addr = m.xml.Name, m.xml.UUID, meta.Mark.Addr.Whole()
+	m.Domain, m.uuid, m.Addr, m.folder = m.xml.Name, m.xml.UUID, meta.Mark.Addr.Whole(), meta.Folder
+	m.files = m.needsFiles()
 	m.state, _, err = dom.GetState()
 	m.Running = m.runs()
 	return m, true, err
 }
 
-// unfit says why a machine's state cannot be kept, nil where it can. QEMU keeps memory and disks in one qcow2 file, so all
-// that the guest writes to has to be qcow2; and what is outside of QEMU, it cannot keep.
+// written are the disks that a machine writes to.
+func (m machine) written() []libvirtxml.DomainDisk {
+	if m.xml.Devices == nil {
+		return nil
+	}
+	var out []libvirtxml.DomainDisk
+	for _, disk := range m.xml.Devices.Disks {
+		if disk.ReadOnly == nil && disk.Device != "cdrom" && !(disk.Device == "floppy" && disk.Source == nil) {
+			out = append(out, disk)
+		}
+	}
+	return out
+}
+
+func isQcow2(disk libvirtxml.DomainDisk) bool {
+	return disk.Driver != nil && disk.Driver.Type == "qcow2"
+}
+
+// needsFiles reports whether QEMU cannot keep the machine's state by itself: it keeps memory and disks in one qcow2 file, so all
+// that the guest writes to would have to be qcow2, and UEFI's variables are not.
+func (m machine) needsFiles() bool {
+	uefi := m.xml.OS != nil && (m.xml.OS.Firmware == "efi" || m.xml.OS.NVRam != nil)
+	return uefi || slices.ContainsFunc(m.written(), func(disk libvirtxml.DomainDisk) bool { return !isQcow2(disk) })
+}
+
+// unfit says why a machine's state cannot be kept, nil where it can: what is outside of QEMU, or is not this machine's alone.
 func (m machine) unfit() error {
 	var why []string
 	devices := m.xml.Devices
@@ -99,22 +125,19 @@ func (m machine) unfit() error {
 		return errors.New("it has no disk to keep its state in")
 	}
 	kept := 0
-	for _, disk := range devices.Disks {
-		if disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Device == "floppy" && disk.Source == nil {
-			continue
-		}
+	for _, disk := range m.written() {
 		name := strings.TrimPrefix(aliasOf(disk), "ua-disk-")
 		switch {
-		case disk.Driver == nil || disk.Driver.Type != "qcow2":
-			why = append(why, fmt.Sprintf("its disk %s is not qcow2", name))
 		case disk.Shareable != nil:
 			why = append(why, fmt.Sprintf("its disk %s is shared with other machines", name))
+		case m.files && (disk.Source == nil || disk.Source.File == nil):
+			why = append(why, fmt.Sprintf("its disk %s is no file", name))
 		default:
 			kept++
 		}
 	}
-	if m.xml.OS != nil && (m.xml.OS.Firmware == "efi" || m.xml.OS.NVRam != nil) {
-		why = append(why, `it boots with firmware = "uefi", whose variables are in a file that QEMU cannot keep the state of`)
+	if m.files && m.folder == "" {
+		why = append(why, "labctl has no folder for files of it")
 	}
 	for _, share := range devices.Filesystems {
 		if m.active() && share.Driver != nil && share.Driver.Type == "virtiofs" {
@@ -124,7 +147,7 @@ func (m machine) unfit() error {
 	if m.active() && len(devices.Hostdevs) > 0 {
 		why = append(why, "it has a device of the host, whose state is its own")
 	}
-	if len(why) == 0 && kept == 0 {
+	if len(why) == 0 && kept == 0 && !m.files {
 		why = append(why, "it has no qcow2 disk to keep its state in")
 	}
 	if len(why) == 0 {

@@ -35,7 +35,7 @@ func (l Lab) Restore(ctx context.Context, name string) (Snapshot, error) {
 	if err := step(ctx, "put memory and disks back"); err != nil {
 		return Snapshot{}, errors.Join(err, together(machines, machine.goOn))
 	}
-	if err := together(machines, func(m machine) error { return m.back(name) }); err != nil {
+	if err := together(machines, func(m machine) error { return m.backTo(ctx, set, name) }); err != nil {
 		// Some are as they were then and some as they were now: to let them go on would show a lab that never was.
 		return Snapshot{}, fmt.Errorf("%w\nThe machines that could be paused are left so; restore again, or let them go on with 'labctl start'", err)
 	}
@@ -61,6 +61,16 @@ func same(set Snapshot, machines []machine) error {
 		return nil
 	}
 	return fmt.Errorf("%s was made after snapshot %s: take it out of the lab first (labctl destroy -target=…)", strings.Join(younger, ", "), set.Name)
+}
+
+// backTo puts one machine back in the way that it was kept.
+func (m machine) backTo(ctx context.Context, set Snapshot, name string) error {
+	for _, in := range set.Machines {
+		if in.uuid == m.uuid && in.inFiles {
+			return m.backFiles(ctx, name)
+		}
+	}
+	return m.back(name)
 }
 
 // back puts one machine back, paused where it ran.

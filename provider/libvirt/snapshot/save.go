@@ -40,11 +40,15 @@ func (l Lab) Save(ctx context.Context, name string) (saved Snapshot, err error) 
 	err = step(ctx, "keep memory and disks")
 	if err == nil {
 		err = together(machines, func(m machine) error {
-			return m.keep(name, mark{lab: l.Name, of: len(machines), running: m.runs(), taken: taken})
+			k := mark{lab: l.Name, of: len(machines), running: m.runs(), files: m.files, taken: taken}
+			if m.files {
+				return m.keepFiles(ctx, name, k)
+			}
+			return m.keep(name, k)
 		})
 	}
 	if err != nil {
-		return Snapshot{}, errors.Join(err, together(machines, func(m machine) error { return m.removeTaken(name, taken) }))
+		return Snapshot{}, errors.Join(err, together(machines, func(m machine) error { return m.removeTaken(ctx, name, taken) }))
 	}
 	list, err := l.List(ctx) // what is there counts, not what libvirt said
 	for _, s := range list {
@@ -125,13 +129,18 @@ func (m machine) keep(name string, k mark) error {
 }
 
 // removeTaken removes the snapshot where it is the one that was just taken.
-func (m machine) removeTaken(name string, taken time.Time) error {
+func (m machine) removeTaken(ctx context.Context, name string, taken time.Time) error {
+	if m.files {
+		if err := m.dropFiles(context.WithoutCancel(ctx), name); err != nil {
+			return err
+		}
+	}
 	return m.domain(func(dom *libvirt.Domain) error {
 		return each(dom, func(snap *libvirt.DomainSnapshot, have string, k mark) error {
 			if have != name || !k.taken.Equal(taken) {
 				return nil
 			}
-			return snap.Delete(0)
+			return snap.Delete(deletion(k.files))
 		})
 	})
 }

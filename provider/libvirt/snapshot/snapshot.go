@@ -1,8 +1,9 @@
 // Package snapshot keeps a whole lab as it is at one moment, memory and disks of all its machines, and puts it back.
 //
-// A snapshot is one of libvirt's internal ones in each machine, all taken while every machine is paused. Each carries the
+// A snapshot is one of libvirt's in each machine, all taken while every machine is paused. Each carries the
 // lab's name and how many machines belong to it, so there is no other record: it is listed from what is there, and what
-// labctl did not make is left alone. It lives in the machines' own disks and goes with them.
+// labctl did not make is left alone. It lives in the machines' own disks, or in their folders where QEMU cannot do that, and
+// goes with them.
 package snapshot
 
 import (
@@ -48,6 +49,8 @@ type Member struct {
 	Addr    schema.Addr `json:"address"`
 	Running bool        `json:"running"` // when it was taken
 	uuid    string
+	folder  string // for the machine's own files
+	inFiles bool   // see filesOf
 	conn    *daemon.Conn
 }
 
@@ -56,11 +59,12 @@ type mark struct {
 	lab     string
 	of      int
 	running bool
+	files   bool // see filesOf
 	taken   time.Time
 }
 
 func (m mark) String() string {
-	return fmt.Sprintf("labctl lab=%s machines=%d running=%t taken=%s", m.lab, m.of, m.running, m.taken.UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("labctl lab=%s machines=%d running=%t files=%t taken=%s", m.lab, m.of, m.running, m.files, m.taken.UTC().Format(time.RFC3339Nano))
 }
 
 // parseMark reads what String writes. ok is false where text is anything else.
@@ -79,6 +83,8 @@ func parseMark(text string) (m mark, ok bool) {
 			m.of, err = strconv.Atoi(value)
 		case "running":
 			m.running, err = strconv.ParseBool(value)
+		case "files":
+			m.files, err = strconv.ParseBool(value)
 		case "taken":
 			m.taken, err = time.Parse(time.RFC3339Nano, value)
 		}
@@ -123,7 +129,7 @@ func (l Lab) List(ctx context.Context) ([]Snapshot, error) {
 					sets[key] = set
 				}
 				member := m.Member
-				member.Running = k.running
+				member.Running, member.inFiles = k.running, k.files
 				set.Machines = append(set.Machines, member)
 				return nil
 			})
@@ -167,14 +173,19 @@ func (l Lab) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return together(set.Machines, func(m Member) error { return m.remove(name) })
+	return together(set.Machines, func(m Member) error { return m.remove(ctx, name) })
 }
 
 func (m Member) domain(f func(*libvirt.Domain) error) error {
 	return m.conn.Domain(daemon.ByUUID(m.uuid), f)
 }
 
-func (m Member) remove(name string) error {
+func (m Member) remove(ctx context.Context, name string) error {
+	if m.inFiles {
+		if err := m.dropFiles(ctx, name); err != nil {
+			return err
+		}
+	}
 	return m.domain(func(dom *libvirt.Domain) error {
 		snap, err := dom.SnapshotLookupByName(name, 0)
 		if daemon.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
@@ -184,8 +195,16 @@ func (m Member) remove(name string) error {
 			return err
 		}
 		defer snap.Free() //nolint:errcheck // drops the reference
-		return snap.Delete(0)
+		return snap.Delete(deletion(m.inFiles))
 	})
+}
+
+// deletion is how a snapshot is deleted: of those in files libvirt has no more than the record.
+func deletion(files bool) libvirt.DomainSnapshotDeleteFlags {
+	if files {
+		return libvirt.DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
+	}
+	return 0
 }
 
 // RemoveAll removes all of labctl's snapshots from a domain that is about to go: they may be in disks that are not the
@@ -198,7 +217,7 @@ func RemoveAll(dom *libvirt.Domain) error {
 	if err != nil {
 		return err
 	}
-	return each(dom, func(snap *libvirt.DomainSnapshot, _ string, _ mark) error { return snap.Delete(0) })
+	return each(dom, func(snap *libvirt.DomainSnapshot, _ string, k mark) error { return snap.Delete(deletion(k.files)) })
 }
 
 // each calls f with every snapshot of a domain that labctl made.

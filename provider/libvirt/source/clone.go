@@ -16,6 +16,18 @@ func UEFI(x *libvirtxml.Domain) bool {
 	return x.OS != nil && (x.OS.Firmware == "efi" || x.OS.Loader != nil && x.OS.Loader.Type == "pflash")
 }
 
+// Variables is the file in which a domain's UEFI keeps its variables, "" where it boots without. Where its definition does not say, it is
+// in libvirt's own folder. There is none yet of a domain that never ran.
+func Variables(x *libvirtxml.Domain) string {
+	switch {
+	case !UEFI(x):
+		return ""
+	case x.OS.NVRam != nil && x.OS.NVRam.NVRam != "":
+		return x.OS.NVRam.NVRam
+	}
+	return "/var/lib/libvirt/qemu/nvram/" + x.Name + "_VARS.fd"
+}
+
 // Kernel is what a domain boots without its disk's help, which a copy needs too.
 func Kernel(x *libvirtxml.Domain) domainxml.Image {
 	if x.OS == nil {
