@@ -4,6 +4,8 @@ package libvirt
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/labctl/labctl/internal/host"
@@ -11,9 +13,10 @@ import (
 	"github.com/labctl/labctl/schema"
 )
 
-// attribute is one argument through its life: it is given, changed and taken away again, each at the cost that the plan says.
+// attribute is one argument, or some of one block, through its life: it is given, changed and taken away again, each at the
+// cost that the plan says.
 type attribute struct {
-	name                  string
+	args                  string // by their paths in the table of blocks
 	give, change          func(d *schema.Domain)
 	given, changed, taken provider.Action
 }
@@ -30,8 +33,9 @@ func TestAttributeMatrix(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, a := range append(w.devices(), w.disksAndBoot()...) {
-		t.Run(a.name, func(t *testing.T) {
+	w.surround()
+	for _, a := range w.matrix() {
+		t.Run(a.args, func(t *testing.T) {
 			bare := vm
 			body(&bare)
 			next := vm
@@ -39,7 +43,7 @@ func TestAttributeMatrix(t *testing.T) {
 			w.costs(t, next, a.given)
 			a.change(body(&next))
 			w.costs(t, next, a.changed)
-			if a.taken == provider.Update {
+			if a.taken == provider.Update && w.running() {
 				w.up("t-a") // it lets go of devices once it is up
 			}
 			w.costs(t, bare, a.taken)
@@ -50,7 +54,10 @@ func TestAttributeMatrix(t *testing.T) {
 // costs applies and demands that it costs what is said.
 func (w *world) costs(t *testing.T, vm schema.Resource, action provider.Action) {
 	t.Helper()
-	before := w.id("t-a")
+	ran, before := w.running(), uint(0)
+	if ran {
+		before = w.id("t-a")
+	}
 	c, err := w.plan(&vm, vm.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -64,46 +71,59 @@ func (w *world) costs(t *testing.T, vm schema.Resource, action provider.Action) 
 	if err := w.p.Apply(w.ctx, testLab, c); err != nil {
 		t.Fatal(err)
 	}
-	if same := w.id("t-a") == before; same != (action == provider.Update || action == provider.NoOp) {
-		t.Errorf("%s: the machine runs on: %t", action, same)
+	if ran && w.running() {
+		if same := w.id("t-a") == before; same != (action == provider.Update || action == provider.NoOp) {
+			t.Errorf("%s: the machine runs on: %t", action, same)
+		}
 	}
 	if c, err = w.plan(&vm, vm.Addr); err != nil || c.Action != provider.NoOp {
 		t.Fatalf("the plan after it is %s %q %+v, %v", c.Action, c.Why, c.Details, err)
 	}
 }
 
+// matrix is every row.
+func (w *world) matrix() []attribute {
+	return slices.Concat(w.devices(), w.disksAndBoot(), w.others())
+}
+
+func (w *world) running() bool { return strings.TrimSpace(w.virsh("domstate", "t-a")) == "running" }
+
 const nothing, live, restart, replace = provider.NoOp, provider.Update, provider.Restart, provider.Replace
 
 func (w *world) devices() []attribute {
 	return []attribute{
 		{"description", func(d *schema.Domain) { d.Description = "a" }, func(d *schema.Domain) { d.Description = "b" }, live, live, live},
-		{"timeouts", func(d *schema.Domain) { d.Timeouts.Agent = 10 }, func(d *schema.Domain) { d.Timeouts.Agent = 20 }, live, live, live},
+		{"timeouts.agent timeouts.boot timeouts.shutdown", func(d *schema.Domain) { d.Timeouts.Agent, d.Timeouts.Boot = 10, 5 }, func(d *schema.Domain) { d.Timeouts = schema.Timeouts{Agent: 20, Boot: 10, Shutdown: 0.2} }, live, live, live},
 		{"autostart", func(d *schema.Domain) { d.Autostart = true }, func(d *schema.Domain) { d.Description = "too" }, live, live, live},
-		{"graphics", func(d *schema.Domain) { d.Graphics = []schema.Graphics{{Type: "vnc", Port: 5951}} },
-			func(d *schema.Domain) { d.Graphics[0] = schema.Graphics{Type: "vnc", Port: 5952, Listen: "127.0.0.1"} }, restart, restart, restart},
-		{"rng", func(d *schema.Domain) { d.RNG = &schema.RNG{Source: "/dev/urandom"} },
+		{"graphics.type graphics.port graphics.listen", func(d *schema.Domain) { d.Graphics = []schema.Graphics{{Type: "vnc", Port: 5951}} },
+			func(d *schema.Domain) {
+				d.Graphics[0] = schema.Graphics{Type: "spice", Port: 5952, Listen: "127.0.0.1"}
+			}, restart, restart, restart},
+		{"rng.source", func(d *schema.Domain) { d.RNG = &schema.RNG{Source: "/dev/urandom"} },
 			func(d *schema.Domain) { d.RNG = &schema.RNG{Source: "/dev/random"} }, restart, restart, restart},
-		{"tpm", func(d *schema.Domain) { d.TPM = &schema.TPM{Version: "2.0"} },
-			func(d *schema.Domain) { d.TPM = &schema.TPM{Version: "2.0", Model: "tpm-tis"} }, restart, restart, restart},
-		{"watchdog", func(d *schema.Domain) { d.Watchdog = &schema.Watchdog{Model: "i6300esb", Action: "reset"} },
-			func(d *schema.Domain) { d.Watchdog = &schema.Watchdog{Model: "i6300esb", Action: "poweroff"} }, restart, restart, restart},
-		{"filesystem", func(d *schema.Domain) {
+		{"tpm.version tpm.model", func(d *schema.Domain) { d.TPM = &schema.TPM{Version: "2.0"} },
+			func(d *schema.Domain) { d.TPM = &schema.TPM{Version: "1.2", Model: "tpm-tis"} }, restart, restart, restart},
+		{"watchdog.model watchdog.action", func(d *schema.Domain) { d.Watchdog = &schema.Watchdog{Model: "i6300esb", Action: "reset"} },
+			func(d *schema.Domain) { d.Watchdog = &schema.Watchdog{Model: "ib700", Action: "poweroff"} }, restart, restart, restart},
+		{"filesystem.target filesystem.readonly", func(d *schema.Domain) {
 			d.Filesystems = []schema.Filesystem{{Source: w.p.root, Target: "one", Driver: "9p"}}
 		}, func(d *schema.Domain) {
 			d.Filesystems = []schema.Filesystem{{Source: w.p.root, Target: "two", Driver: "9p", ReadOnly: true}}
 		}, restart, restart, restart},
-		{"serial", func(d *schema.Domain) {
+		{"serial.type serial.path", func(d *schema.Domain) {
 			d.Serials = []schema.CharDevice{{Type: "pty"}, {Type: "tcp", Path: "127.0.0.1:4556"}}
 		},
 			func(d *schema.Domain) {
 				d.Serials = []schema.CharDevice{{Type: "pty"}, {Type: "tcp", Path: "127.0.0.1:4557"}}
 			}, restart, restart, restart},
-		{"console", func(d *schema.Domain) { d.Consoles = []schema.CharDevice{{Type: "pty", Target: "virtio"}} },
+		{"console.type console.target console.path", func(d *schema.Domain) { d.Consoles = []schema.CharDevice{{Type: "pty", Target: "virtio"}} },
 			func(d *schema.Domain) {
-				d.Consoles = []schema.CharDevice{{Type: "pty", Target: "virtio"}, {Type: "pty", Target: "virtio"}}
+				d.Consoles = []schema.CharDevice{{Type: "unix", Target: "virtio", Path: filepath.Join(w.p.root, "console")}, {Type: "pty", Target: "virtio"}}
 			}, restart, restart, restart},
-		{"channel", func(d *schema.Domain) { d.Channels = []schema.CharDevice{{Type: "unix", Target: "org.example.0"}} },
-			func(d *schema.Domain) { d.Channels = []schema.CharDevice{{Type: "unix", Target: "org.example.1"}} }, restart, restart, restart},
+		{"channel.type channel.target channel.path", func(d *schema.Domain) { d.Channels = []schema.CharDevice{{Type: "unix", Target: "org.example.0"}} },
+			func(d *schema.Domain) {
+				d.Channels = []schema.CharDevice{{Type: "unix", Target: "org.example.1", Path: filepath.Join(w.p.root, "channel")}}
+			}, restart, restart, restart},
 		{"xml", func(d *schema.Domain) { d.XML = "<devices><sound model='ich9'/><audio id='1' type='none'/></devices>" },
 			func(d *schema.Domain) { d.XML = "<devices><sound model='ac97'/><audio id='1' type='none'/></devices>" }, restart, restart, restart},
 	}

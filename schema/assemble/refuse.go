@@ -58,6 +58,11 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 			add(diag.Malformed, iface.At("pci"), fmt.Sprintf("%q is no PCI address", pci), "Write domain, bus, slot and function in hexadecimal, as 0000:00:03.0.")
 		}
 	})
+	n.Each("console", func(console *decode.Node) {
+		if console.Text("target") != "virtio" && (console.Text("type") != "pty" || console.Has("path")) {
+			add(diag.Conflict, console.DefRange, "A console on a serial port ends where the port does", "Write type and path in a serial block, or target = \"virtio\" here.")
+		}
+	})
 	n.Each("hostdev", func(dev *decode.Node) { diags = append(diags, refuseHostdev(dev)...) })
 	return diags
 }

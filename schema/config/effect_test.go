@@ -139,6 +139,8 @@ func needs(path string, extra *table.Attr) string {
 		return "size = \"1MiB\"\nformat = \"raw\"\n"
 	case path == "vm.disk" && name != "size":
 		return "size = \"1MiB\"\n"
+	case path == "vm.console" && (name == "type" || name == "path"):
+		return "target = \"virtio\"\n"
 	case path == "vm.hostdev" && name == "":
 		return "usb = \"1234:5678\"\n"
 	case path == "vm.interface" && name == "network":

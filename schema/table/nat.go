@@ -42,10 +42,11 @@ func vmDevices() []Block {
 		{Name: "target", Type: String, Doc: "What it is in the machine: serial or virtio for a console, the port's name for a channel."},
 		{Name: "path", Type: String, Doc: "The socket's or file's path on the host."},
 	}
-	terminal := append(slices.Clone(char), Attr{Name: "pty", Type: String, Computed: true, Later: true, Doc: "Its pseudo-terminal on the host, where type is pty."})
+	pty := Attr{Name: "pty", Type: String, Computed: true, Later: true, Doc: "Its pseudo-terminal on the host, where type is pty."}
+	isTarget := func(a Attr) bool { return a.Name == "target" }
 	return []Block{
-		{Kind: "console", Doc: "A console. Where neither a console nor a serial block is declared, the machine has one console on a serial port.", Attrs: terminal},
-		{Kind: "serial", Doc: "A serial port.", Attrs: terminal},
+		{Kind: "console", Doc: "A console. Where neither a console nor a serial block is declared, the machine has one console on a serial port. One on a serial port ends where the port of the same number does.", Attrs: append(slices.Clone(char), pty)},
+		{Kind: "serial", Doc: "A serial port.", Attrs: append(slices.DeleteFunc(slices.Clone(char), isTarget), pty)},
 		{Kind: "channel", Doc: "A virtio channel. The guest agent's is always there.", Attrs: char},
 		{Kind: "graphics", Doc: "A screen that a person can connect to.", Attrs: []Attr{
 			{Name: "type", Type: String, Enum: []string{"vnc", "spice"}, Default: `"vnc"`, Doc: "The protocol."},

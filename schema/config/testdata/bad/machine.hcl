@@ -29,3 +29,13 @@ vm "a" {
     user = "me"
   }
 }
+vm "b" {
+  image = image.micro
+  console {
+    type = "tcp"
+    path = "127.0.0.1:4444"
+  }
+  serial {
+    target = "isa-serial"
+  }
+}
