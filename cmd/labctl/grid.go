@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -28,19 +29,16 @@ import (
 // runGrid applies the lab and runs its checks with every value of some variables, and then makes the lab again what it is
 // without them.
 func (t *checking) runGrid(cmd *cobra.Command, o *options, dir string, match *regexp.Regexp) error {
-	result, diags, err := o.Read(dir)
+	s := session.New(o, cmd.OutOrStdout(), cmd.ErrOrStderr(), false)
+	if err := s.Load(dir); err != nil {
+		return err
+	}
+	axes, err := readAxes(t.grid, s.Files())
 	if err != nil {
 		return err
 	}
-	if diags.HasErrors() {
-		_ = session.WriteDiagnostics(cmd.ErrOrStderr(), o, diags, result.Files)
-		return session.ExitError{Code: exitError}
-	}
-	axes, err := readAxes(t.grid, result)
-	if err != nil {
-		return err
-	}
-	if err := session.NotAway(o, result.Lab); err != nil {
+	o.Errand.Args = spelledOut(o.Errand.Args, axes)
+	if err := s.Away(); err != nil {
 		return err
 	}
 	cells := grid.Combinations(axes)
@@ -49,7 +47,7 @@ func (t *checking) runGrid(cmd *cobra.Command, o *options, dir string, match *re
 			return err
 		}
 	}
-	g := &grid.Grid{Lab: result.Lab.Name, Description: result.Lab.Description, Axes: axes, Began: time.Now(), Version: o.Version}
+	g := &grid.Grid{Lab: s.Lab.Name, Description: s.Lab.Description, Axes: axes, Began: time.Now(), Version: o.Version}
 	err = t.fillGrid(cmd, o, dir, match, g, cells)
 	g.Took = time.Since(g.Began)
 	if back := t.inCell(cmd, o, dir, nil, func(*session.Session) error { return nil }); back != nil {
@@ -115,9 +113,7 @@ func (t *checking) fillGrid(cmd *cobra.Command, o *options, dir string, match *r
 
 // inCell makes the lab as its files say with these variables, and does something then.
 func (t *checking) inCell(cmd *cobra.Command, o *options, dir string, vars []string, do func(*session.Session) error) error {
-	with := *o
-	with.Vars = append(slices.Clone(o.Vars), vars...)
-	s, err := session.Open(&with, cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, false)
+	s, err := session.Open(o.With(vars...), cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, false)
 	if err != nil {
 		return err
 	}
@@ -173,7 +169,9 @@ func readAxes(texts []string, result *config.Result) ([]grid.Axis, error) {
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			return nil, fmt.Errorf("-grid %s: write it as -grid 'variable=[\"value\", \"value\"]'", text)
 		}
-		if !slices.ContainsFunc(result.Variables, func(v config.Variable) bool { return v.Name == name }) {
+		if result == nil { // where the files are it was found that there is one
+			result = new(config.Result)
+		} else if !slices.ContainsFunc(result.Variables, func(v config.Variable) bool { return v.Name == name }) {
 			return nil, fmt.Errorf("-grid %s: the lab has no variable %q", text, name)
 		}
 		values, err := listOf(expression, result)
@@ -183,6 +181,27 @@ func readAxes(texts []string, result *config.Result) ([]grid.Axis, error) {
 		axes = append(axes, grid.Axis{Variable: name, Values: values})
 	}
 	return axes, nil
+}
+
+// spelledOut are the words of a command with the values of its axes in the place of expressions, which only the lab's files can
+// tell the meaning of.
+func spelledOut(words []string, axes []grid.Axis) []string {
+	const flag = "--grid="
+	words = slices.Clone(words)
+	for n := range words {
+		if words[n] == "--" {
+			break
+		}
+		if strings.HasPrefix(words[n], flag) && len(axes) > 0 {
+			values := make([]cty.Value, len(axes[0].Values))
+			for i, v := range axes[0].Values {
+				values[i] = cty.StringVal(v)
+			}
+			words[n] = flag + axes[0].Variable + "=" + string(hclwrite.TokensForValue(cty.TupleVal(values)).Bytes())
+			axes = axes[1:]
+		}
+	}
+	return words
 }
 
 // listOf evaluates an expression that is a list of texts.

@@ -43,6 +43,9 @@ type Job struct {
 	Parcel   []byte // what Inbox gives the command
 	Terminal Terminal
 
+	// Answer answers what the command asks of this machine while it runs; nil answers nothing.
+	Answer func(question []byte) ([]byte, error)
+
 	Stdin          io.Reader // nil: the command gets no input
 	Stdout, Stderr io.Writer
 	Writable       []string // files here that the command may write, by the names that it knows them by

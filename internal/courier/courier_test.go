@@ -48,6 +48,11 @@ func command(args []string) int {
 			_ = os.WriteFile(path, []byte("interrupted"), 0o600)
 		}
 		return 3
+	case "ask":
+		for _, question := range args[1:] {
+			answer, err := in.Ask([]byte(question))
+			fmt.Printf("%d %v\n", len(answer), err)
+		}
 	case "die":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "write":
@@ -214,6 +219,26 @@ func TestOnlyNamedFilesAreWritten(t *testing.T) {
 		t.Errorf("it is there: %v", err)
 	}
 	f.cleared(t)
+}
+
+func TestNearMachineAnswers(t *testing.T) {
+	f := farEnd(t, time.Hour)
+	var stdout bytes.Buffer
+	code, err := f.carry(Job{Args: []string{"ask", "long", "bad", ""}, Stdout: &stdout, Answer: func(question []byte) ([]byte, error) {
+		if string(question) == "bad" {
+			return nil, errors.New("no such thing")
+		}
+		return bytes.Repeat(question, 600_000), nil
+	}}, nil)
+	if code != 0 || err != nil || stdout.String() != "2400000 <nil>\n0 no such thing\n0 <nil>\n" {
+		t.Errorf("code %d, %v, %q", code, err, stdout.String())
+	}
+	f.cleared(t)
+	f = farEnd(t, time.Hour)
+	stdout.Reset()
+	if _, err := f.carry(Job{Args: []string{"ask", "x"}, Stdout: &stdout}, nil); err != nil || stdout.String() != "0 nobody answers\n" {
+		t.Errorf("%v, %q", err, stdout.String())
+	}
 }
 
 func TestDestination(t *testing.T) {

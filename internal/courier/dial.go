@@ -65,8 +65,12 @@ func dial(j Job) (*line, error) {
 		return nil, err
 	}
 	if err := l.greet(j, pack); err != nil {
-		_ = l.ssh.Signal(os.Kill)
-		return nil, errors.Join(err, l.close())
+		l.in.Close() // which ends ssh, or it has ended and said why
+		ended := l.close()
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
+			return nil, refused
+		}
+		return nil, errors.Join(err, ended)
 	}
 	return l, nil
 }

@@ -7,20 +7,25 @@ import (
 	"sync"
 )
 
-// The kinds of frames. The first group goes to the far machine, the second comes from it. Those of files are written by the
-// command itself, whose supervisor passes them on as they are.
+// The kinds of frames. The first group goes to the far machine, the second comes from it. Those of files, questions and answers
+// are between the command itself and the near machine; its supervisor passes them on as they are.
 const (
 	frameParcel = 'p' // a part of the parcel
 	frameStart  = 's' // start, as JSON: the parcel is whole
 	frameInput  = 'i' // a part of standard input; an empty one is its end
 	frameSignal = 'k' // one byte: a signal's number
 	framePing   = '.' // nothing: the near machine is still there
+	frameAnswer = 'a' // a part of an answer
+	frameGiven  = 'g' // the answer is whole
+	frameNone   = 'n' // why there is no answer
 
 	frameOutput  = 'o' // a part of standard output
 	frameError   = 'e' // a part of standard error
 	frameFile    = 'f' // number of a file, then file as JSON: what follows with this number is its text
 	frameText    = 't' // number of a file, then a part of its text
 	frameFileEnd = 'c' // number of a file, which is whole
+	frameAsk     = 'q' // a part of a question
+	frameAsked   = 'Q' // the question is whole
 	frameExit    = 'x' // one byte: the exit code; the last frame
 )
 

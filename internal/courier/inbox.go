@@ -1,11 +1,14 @@
 package courier
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -17,6 +20,9 @@ type Inbox struct {
 
 	files *writer
 	next  atomic.Uint32
+
+	asking sync.Mutex
+	home   *bufio.Reader // the parcel came by it, and answers do
 }
 
 // Open is the inbox of a command that a courier has brought; nil where this one was not. The descriptors are the ones that
@@ -29,15 +35,38 @@ func Open() (*Inbox, error) {
 	const parcel, files = 3, 4
 	syscall.CloseOnExec(parcel)
 	syscall.CloseOnExec(files)
-	from := os.NewFile(parcel, "parcel")
-	if from == nil {
-		return nil, errors.New("no parcel came with the command")
+	in := &Inbox{Terminal: terminal, files: &writer{w: os.NewFile(files, "files")}, home: bufio.NewReader(os.NewFile(parcel, "parcel"))}
+	for {
+		f, err := receive(in.home)
+		if err != nil {
+			return nil, fmt.Errorf("what came with the command: %w", err)
+		}
+		if f.kind == frameStart {
+			return in, nil
+		}
+		in.Parcel = append(in.Parcel, f.payload...)
 	}
-	defer from.Close()
-	in := &Inbox{Terminal: terminal, files: &writer{w: os.NewFile(files, "files")}}
-	var err error
-	in.Parcel, err = io.ReadAll(from)
-	return in, err
+}
+
+// Ask asks the near machine, which answers as the job says.
+func (in *Inbox) Ask(question []byte) (answer []byte, err error) {
+	in.asking.Lock()
+	defer in.asking.Unlock()
+	if err := errors.Join(in.files.sendAll(frameAsk, question), in.files.send(frameAsked, nil)); err != nil {
+		return nil, err
+	}
+	for {
+		f, err := receive(in.home)
+		switch {
+		case err != nil:
+			return nil, errors.New("the machine that sent the command is gone")
+		case f.kind == frameNone:
+			return nil, errors.New(string(f.payload))
+		case f.kind == frameGiven:
+			return answer, nil
+		}
+		answer = append(answer, f.payload...)
+	}
 }
 
 // Create writes a file on the near machine as it grows. The path is one of the job's Writable.

@@ -119,6 +119,7 @@ type ending struct {
 // listen takes in what comes from the command, to its end.
 func (l *line) listen(j Job, to *writer) (end ending) {
 	files := newInboxFiles(j.Writable)
+	var question []byte
 	defer func() { end.err = errors.Join(end.err, files.close()) }()
 	var failed bool
 	for {
@@ -136,6 +137,12 @@ func (l *line) listen(j Job, to *writer) (end ending) {
 			_, err = j.Stderr.Write(f.payload)
 		case frameFile, frameText, frameFileEnd:
 			err = files.take(f)
+		case frameAsk:
+			question = append(question, f.payload...)
+		case frameAsked:
+			asked := question
+			question = nil
+			go j.answer(asked, to) // the command's words may fill the line meanwhile
 		case frameExit:
 			if len(f.payload) == 1 {
 				end.code, end.whole = int(f.payload[0]), true
@@ -148,4 +155,18 @@ func (l *line) listen(j Job, to *writer) (end ending) {
 			_ = to.send(frameSignal, []byte{byte(syscall.SIGINT)})
 		}
 	}
+}
+
+// answer answers a question.
+func (j Job) answer(question []byte, to *writer) {
+	text, err := []byte(nil), errors.New("nobody answers")
+	if j.Answer != nil {
+		text, err = j.Answer(question)
+	}
+	if err != nil {
+		_ = to.send(frameNone, []byte(err.Error())) // a line that is gone is found out where it is read
+		return
+	}
+	_ = to.sendAll(frameAnswer, text)
+	_ = to.send(frameGiven, nil)
 }

@@ -39,6 +39,8 @@ type server struct {
 	quiet   time.Duration // after so long a silence nobody is there
 	command *host.Process
 	input   *queue
+	home    *queue  // what the command gets of the near machine: its parcel, and answers
+	letters *writer // to home
 }
 
 func (s *server) run(in io.Reader) error {
@@ -65,6 +67,7 @@ func (s *server) run(in io.Reader) error {
 	go s.obey(from)
 	state, err := s.command.Wait()
 	s.input.close()
+	s.home.close()
 	drained.Wait()
 	if err != nil {
 		return err
@@ -116,10 +119,12 @@ func (s *server) start(dir string, what start, parcel []byte) (drained *sync.Wai
 		return nil, err
 	}
 	s.input = newQueue(pipes[0].w)
-	go func() {
-		_, _ = pipes[3].w.Write(parcel) // a command that ends before it has read it needs it no more
-		pipes[3].w.Close()
-	}()
+	s.home = newQueue(pipes[3].w)
+	s.letters = &writer{w: s.home}
+	if err := errors.Join(s.letters.sendAll(frameParcel, parcel), s.letters.send(frameStart, nil)); err != nil {
+		return nil, err
+	}
+
 	drained = new(sync.WaitGroup)
 	drained.Go(func() { s.forward(pipes[1].r, func(r io.Reader) error { return s.out.pour(frameOutput, r) }) })
 	drained.Go(func() { s.forward(pipes[2].r, func(r io.Reader) error { return s.out.pour(frameError, r) }) })
@@ -143,7 +148,7 @@ func (s *server) passFiles(r io.Reader) error {
 			return err
 		}
 		switch f.kind {
-		case frameFile, frameText, frameFileEnd:
+		case frameFile, frameText, frameFileEnd, frameAsk, frameAsked:
 			if err := s.out.send(f.kind, f.payload); err != nil {
 				return err
 			}
@@ -174,6 +179,8 @@ func (s *server) obey(from io.Reader) {
 				return
 			case f.kind == frameInput:
 				s.input.add(f.payload)
+			case f.kind == frameAnswer || f.kind == frameGiven || f.kind == frameNone:
+				_ = s.letters.send(f.kind, f.payload) // a queue takes everything
 			case f.kind == frameSignal && len(f.payload) == 1:
 				_ = s.command.Signal(syscall.Signal(f.payload[0]))
 			}
@@ -188,6 +195,7 @@ func (s *server) obey(from io.Reader) {
 func (s *server) alone() {
 	_ = s.command.Signal(os.Interrupt)
 	s.input.close()
+	s.home.close()
 }
 
 // queue hands a command its input as it takes it, and never keeps who brings it: signals come behind it on one line.
@@ -223,6 +231,12 @@ func (q *queue) feed(w *os.File) {
 			return // the command reads no more
 		}
 	}
+}
+
+// Write implements io.Writer.
+func (q *queue) Write(part []byte) (int, error) {
+	q.add(part)
+	return len(part), nil
 }
 
 // add adds to the input; nothing is its end.

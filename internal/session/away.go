@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -105,7 +104,7 @@ func (s *Session) send(to courier.Destination, text []byte) (int, error) {
 		Terminal: courier.Terminal{
 			In: IsTerminal(os.Stdin), Out: IsTerminal(s.Stdout), Err: IsTerminal(s.Stderr), Columns: Width(s.Stdout), Rows: Height(s.Stdout),
 		},
-		Stdout: Bare(s.Stdout), Stderr: Bare(s.Stderr), Writable: errand.Writable,
+		Answer: s.answer, Stdout: Bare(s.Stdout), Stderr: Bare(s.Stderr), Writable: errand.Writable,
 	}
 	for _, name := range []string{"TERM", "NO_COLOR", "TZ", "GOGC", "LABCTL_DEBUG"} {
 		if value, set := os.LookupEnv(name); set {
@@ -116,13 +115,4 @@ func (s *Session) send(to courier.Destination, text []byte) (int, error) {
 		job.Stdin, job.Raw = os.Stdin, errand.Raw && job.Terminal.In
 	}
 	return courier.Run(job)
-}
-
-// NotAway refuses a host that is elsewhere, for a command that needs the lab's files while it is at work.
-func NotAway(o *Options, lab *schema.Lab) error {
-	to, elsewhere, err := (&Session{Options: o, Lab: lab}).elsewhere()
-	if err != nil || !elsewhere {
-		return err
-	}
-	return fmt.Errorf("this needs the lab's files at hand, and the lab's host is elsewhere: run it on %s", to)
 }

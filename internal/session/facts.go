@@ -20,14 +20,11 @@ func (s *Session) Outputs(ctx context.Context, patience time.Duration) ([]schema
 		if err != nil {
 			return outputs, err
 		}
-		result, diags, err := s.Options.read(s.Dir, facts)
+		lab, err := s.again(facts)
 		if err != nil {
 			return outputs, err
 		}
-		if diags.HasErrors() || result.Lab == nil {
-			return outputs, fmt.Errorf("read the outputs again: %w", diags)
-		}
-		outputs = result.Lab.Outputs
+		outputs = lab.Outputs
 		if !asking || time.Now().After(end) {
 			return outputs, nil
 		}
@@ -38,6 +35,22 @@ func (s *Session) Outputs(ctx context.Context, patience time.Duration) ([]schema
 		}
 	}
 	return outputs, nil
+}
+
+// again reads the lab again, with what is known of machines that run.
+func (s *Session) again(facts map[schema.Addr]*schema.Facts) (*schema.Lab, error) {
+	if s.Options.inbox != nil {
+		a, err := s.Options.ask(question{Facts: facts})
+		return a.Lab, err
+	}
+	result, diags, err := s.Options.read(s.Dir, facts)
+	if err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() || result.Lab == nil {
+		return nil, fmt.Errorf("read the outputs again: %w", diags)
+	}
+	return result.Lab, nil
 }
 
 // facts asks the lab's machines side by side. Asking says that one that runs has got no address that it asks for.

@@ -96,6 +96,14 @@ func (s *Session) Load(dir string) error {
 	return nil
 }
 
+// Files is what the lab's files came to; nil where they are on another machine.
+func (s *Session) Files() *config.Result {
+	if s.source == nil {
+		return nil
+	}
+	return s.source.result
+}
+
 // loadQuietly reads the lab for its name and hosts alone, whatever else may be wrong with it.
 func (s *Session) loadQuietly(dir string) error {
 	if s.Options.parcel != nil {

@@ -142,6 +142,14 @@ func (s *Session) unpack() error {
 	}
 	s.Dir, s.Lab, s.source = p.Dir, p.Lab, &source{sent: p.Places}
 	s.Options.veil.hide(p.Hide)
+	if len(s.Options.Vars) == 0 {
+		return nil
+	}
+	a, err := s.Options.ask(question{Vars: s.Options.Vars}) // those of the command line stayed there
+	if err != nil {
+		return err
+	}
+	s.Lab, s.source = a.Lab, &source{sent: a.Places}
 	return nil
 }
 

@@ -93,6 +93,9 @@ func OpenSaved(o *Options, stdout, stderr io.Writer, file *plan.File, json bool)
 	s := New(o, stdout, stderr, json)
 	if file.NeedsSecrets() {
 		again := *o
+		if o.parcel != nil {
+			file.Source = plan.Source{Dir: file.Source.Dir} // what came with the command was made with them
+		}
 		for name, value := range file.Source.Variables {
 			again.Vars = append([]string{name + "=" + value}, again.Vars...)
 		}
