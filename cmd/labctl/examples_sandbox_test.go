@@ -16,6 +16,7 @@ import (
 // variations are further values of variables with which an example is applied, live, and tested.
 var variations = map[string][]string{
 	"hairpin":           {"hairpin=false"},
+	"nat66":             {"nat_a=symmetric"},
 	"holepunch-by-hand": {"masquerade=masquerade random"},
 }
 

@@ -168,12 +168,15 @@ func (d *drawer) machine(r schema.Resource, domain *schema.Domain) {
 	}
 	if guest.Forwarding {
 		m.Role = Router
-		if guest.NAT == nil {
+		if guest.NAT == nil && guest.NAT6 == nil {
 			m.Notes = append(m.Notes, "forwards")
 		}
 	}
 	if guest.NAT != nil {
 		m.Notes = append(m.Notes, "NAT "+guest.NAT.Type)
+	}
+	if guest.NAT6 != nil {
+		m.Notes = append(m.Notes, "NAT of IPv6 "+guest.NAT6.Type)
 	}
 	for _, route := range guest.Routes {
 		if route.Via != "" {

@@ -60,6 +60,7 @@ type Response struct {
 	Changed   []string         `json:"changed,omitempty"` // what a converge did, in order
 	Flows     int              `json:"flows,omitempty"`   // connection tracking entries that a change of NAT made stale, removed
 	NAT       *schema.NAT      `json:"nat,omitempty"`     // as declared when the guest was last converged
+	NAT6      *schema.NAT      `json:"nat6,omitempty"`
 	FirstBoot *FirstBoot       `json:"first_boot,omitempty"`
 	Problems  []Problem        `json:"problems,omitempty"`
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/labctl/labctl/schema/nat"
 )
 
-// List returns the IPv4 flows that the kernel of this network namespace tracks.
+// List returns the flows that the kernel of this network namespace tracks, of both IP versions.
 func List() ([]nat.Flow, error) {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
@@ -28,9 +28,7 @@ func List() ([]nat.Flow, error) {
 	}
 	flows := make([]nat.Flow, 0, len(tracked))
 	for _, t := range tracked {
-		if t.TupleOrig.IP.SourceAddress.Is4() {
-			flows = append(flows, flowOf(t))
-		}
+		flows = append(flows, flowOf(t))
 	}
 	return flows, nil
 }
@@ -49,13 +47,14 @@ func flowOf(t conntrack.Flow) nat.Flow {
 	}
 }
 
-// Drop removes the flows that the change from before to after makes stale (see nat.Stale; nil is a router without NAT),
-// and returns their number by reason. Call it once the new rules stand, or packets make the old flows anew.
+// Drop removes the flows that the change from before to after makes stale (see nat.Stale; nil is a router without NAT), of the IP
+// version that they translate, and returns their number by reason. Call it once the new rules stand, or packets make the old flows anew.
 func Drop(before, after *schema.NAT) (map[string]int, error) {
 	selectors := nat.Stale(before, after)
 	if len(selectors) == 0 {
 		return nil, nil
 	}
+	six := before != nil && before.Family == nat.IPv6 || after != nil && after.Family == nat.IPv6
 	local, err := localAddresses()
 	if err != nil {
 		return nil, err
@@ -72,7 +71,7 @@ func Drop(before, after *schema.NAT) (map[string]int, error) {
 	dropped := map[string]int{}
 	var errs []error
 	for _, t := range tracked {
-		if !t.TupleOrig.IP.SourceAddress.Is4() {
+		if t.TupleOrig.IP.SourceAddress.Is6() != six {
 			continue
 		}
 		reason := match(selectors, flowOf(t), local)

@@ -19,7 +19,7 @@ func (s *site) drop(before, after *schema.NAT) (total int) {
 			return nil
 		}
 		filled := *n
-		filled.Outside, filled.Inside, filled.OutsideAddress = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress
+		filled.Outside, filled.Inside, filled.OutsideAddress, filled.Family = s.nat.Outside, s.nat.Inside, s.nat.OutsideAddress, s.nat.Family
 		return &filled
 	}
 	s.router.must(s.router.in(func() error {
@@ -134,5 +134,39 @@ func TestNATComesAndGoes(t *testing.T) {
 	}
 	if seen := echo(t, a, p, pAt); seen.Addr().String() != s.inside[0] {
 		t.Errorf("still translated: %v", seen)
+	}
+}
+
+// With IPv6 likewise; and a change of IPv4's NAT leaves these flows alone.
+func TestChangeDropsJustWhatIsStaleWithIPv6(t *testing.T) {
+	for arm, oneArm := range arms {
+		t.Run(arm, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOf(t, plan6, oneArm)
+			s := w.sites[0]
+			before, after := schema.NAT{Type: nat.PortRestrictedCone}, schema.NAT{Type: nat.Symmetric}
+			s.set(before)
+			classify(t, w, s) // when this has worked, so does all else
+			p, pAt := w.peer(0, 7001)
+			a, err := s.hosts[0].openUDP(s.inside[0], 5000)
+			s.hosts[0].must(err, "socket")
+			defer a.Close()
+			if seen := echo(t, a, p, pAt); seen.Port() != 5000 {
+				t.Fatalf("the port is not kept: %v", seen)
+			}
+			s.set(after)
+			s.nat.Family = ""
+			s.drop(&before, &after)
+			s.nat.Family = nat.IPv6
+			if seen := echo(t, a, p, pAt); seen.Port() != 5000 {
+				t.Errorf("the flow moved before anything of IPv6 was dropped: %v", seen)
+			}
+			if n := s.drop(&before, &after); n == 0 {
+				t.Error("nothing is dropped")
+			}
+			if seen := echo(t, a, p, pAt); seen.Port() == 5000 {
+				t.Errorf("the flow is still on its old mapping %v", seen)
+			}
+		})
 	}
 }

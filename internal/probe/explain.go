@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/natprobe"
@@ -100,10 +101,17 @@ func (r *runner) declaredNAT(p schema.PunchPeer) []string {
 func (r *runner) natBefore(p schema.PunchPeer) (schema.Addr, *schema.NAT) {
 	router, _ := r.holder(p.Outside)
 	guest := r.guest(router)
-	if guest == nil || guest.NAT == nil {
+	if guest == nil {
 		return router, nil
 	}
-	n := nat.Resolve(*guest.NAT)
+	declared := guest.NAT
+	if strings.Contains(p.Outside, ":") {
+		declared = guest.NAT6
+	}
+	if declared == nil {
+		return router, nil
+	}
+	n := nat.Resolve(*declared)
 	return router, &n
 }
 

@@ -62,7 +62,7 @@ func verify(want *schema.Resource, body *schema.Guest, r *helper.Response) error
 	if !r.Kept {
 		errs = append(errs, errors.New("the guest does not keep its configuration for the next boot"))
 	}
-	a := &aux{rules: r.Rules, nat: r.NAT}
+	a := &aux{rules: r.Rules, nat: r.NAT, nat6: r.NAT6}
 	for _, d := range details(a.normal(r.Guest, body), body, r.Rules) {
 		errs = append(errs, &provider.Error{Op: "converge", Addr: want.Addr, Path: d.Path, Err: fmt.Errorf(
 			"%s is still %s, not %s", d.Path, shown(d.Old), shown(d.New))})

@@ -58,7 +58,7 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 	case read.marked != mark:
 		change.Action, change.Why = provider.Update, "its mark is not the one of this declaration"
 	}
-	for _, note := range []string{staleFlows(live.NAT, body.NAT), firstBoot(read.first, body)} {
+	for _, note := range []string{staleFlows(live, body), firstBoot(read.first, body)} {
 		if note != "" {
 			change.Why = strings.TrimPrefix(change.Why+"; "+note, "; ")
 		}
@@ -67,9 +67,9 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 }
 
 // staleFlows says which tracked connections a change of NAT ends, "" where it ends none.
-func staleFlows(have, want *schema.NAT) string {
+func staleFlows(have, want *schema.Guest) string {
 	var reasons []string
-	for _, s := range nat.Stale(have, want) {
+	for _, s := range slices.Concat(nat.Stale(have.NAT, want.NAT), nat.Stale(have.NAT6, want.NAT6)) {
 		if !slices.Contains(reasons, s.Reason) {
 			reasons = append(reasons, s.Reason)
 		}

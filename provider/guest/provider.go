@@ -68,7 +68,7 @@ type aux struct {
 	marked    string
 	refused   []helper.Problem // declarations that the guest cannot carry out
 	rules     []nft.Difference
-	nat       *schema.NAT
+	nat, nat6 *schema.NAT
 	first     *helper.FirstBoot
 }
 
@@ -152,7 +152,7 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 	if err != nil {
 		return nil, err
 	}
-	a := &aux{refused: refused, kept: response.Kept, marked: response.Mark, rules: response.Rules, nat: response.NAT, first: response.FirstBoot}
+	a := &aux{refused: refused, kept: response.Kept, marked: response.Mark, rules: response.Rules, nat: response.NAT, nat6: response.NAT6, first: response.FirstBoot}
 	if mark, ok := provider.ParseMark(response.Mark); ok && mark.Lab == lab {
 		mark.Addr = want.Addr
 		if mark.Fingerprint == markOf(lab, want).Fingerprint { // told of the declaration as a whole, as with other marks
@@ -168,9 +168,9 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 func (a *aux) normal(live, want *schema.Guest) *schema.Guest {
 	out := *live
 	out.Domain, out.AgentTimeout = want.Domain, want.AgentTimeout
-	out.Packages, out.UserData, out.SSH, out.NAT = want.Packages, want.UserData, want.SSH, want.NAT
+	out.Packages, out.UserData, out.SSH, out.NAT, out.NAT6 = want.Packages, want.UserData, want.SSH, want.NAT, want.NAT6
 	if len(a.rules) > 0 {
-		out.NAT = a.nat
+		out.NAT, out.NAT6 = a.nat, a.nat6
 	} else {
 		out.Ruleset = want.Ruleset
 	}

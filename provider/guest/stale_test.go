@@ -20,7 +20,10 @@ func TestPlanSaysWhichConnectionsANewNATEnds(t *testing.T) {
 		{cone, nil, "translated by the NAT that goes, let in by the NAT that goes"},
 		{nil, cone, "forwarded so far with no translation"},
 	} {
-		got := staleFlows(test.have, test.want)
+		got := staleFlows(&schema.Guest{NAT: test.have}, &schema.Guest{NAT: test.want})
+		if six := staleFlows(&schema.Guest{NAT6: test.have}, &schema.Guest{NAT6: test.want}); six != got {
+			t.Errorf("with IPv6: %q", six)
+		}
 		if test.says == "" && got != "" || !strings.Contains(got, test.says) {
 			t.Errorf("from %+v to %+v: %q", test.have, test.want, got)
 		}

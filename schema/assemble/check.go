@@ -12,6 +12,7 @@ import (
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/decode"
 	"github.com/labctl/labctl/schema/diag"
+	"github.com/labctl/labctl/schema/nat"
 	"github.com/labctl/labctl/schema/ruleset"
 )
 
@@ -215,21 +216,38 @@ func (c *checker) composite(v decode.Value) schema.Endpoint {
 	return e
 }
 
-// outsideOf is the address that peers of a machine send to: that of the outermost NAT router on its way out, or its own.
+// outsideOf is the address that peers of a machine send to: what the outermost NAT router on its way out makes of it, or its own.
 func (a *Assembler) outsideOf(b *block, own string) string {
-	outside, seen := own, map[*block]bool{}
+	address, err := netip.ParseAddr(own)
+	if err != nil {
+		return own
+	}
+	six, seen := address.Is6(), map[*block]bool{}
 	for b != nil && !seen[b] {
 		seen[b] = true
-		b = a.gatewayOf(b)
-		if b != nil && b.guest.NAT != nil && b.guest.NAT.OutsideAddress != "" {
-			outside = bare(b.guest.NAT.OutsideAddress)
+		if b = a.gatewayOf(b, six); b == nil {
+			break
+		}
+		translation := b.guest.NAT
+		if six {
+			translation = b.guest.NAT6
+		}
+		if translation == nil {
+			continue
+		}
+		if outside := nat.SeenAs(*translation, address); outside.IsValid() {
+			address = outside
 		}
 	}
-	return outside
+	return address.String()
 }
 
-// gatewayOf is the machine of the lab that is a machine's IPv4 default gateway, or nil.
-func (a *Assembler) gatewayOf(b *block) *block {
+// gatewayOf is the machine of the lab that is a machine's default gateway, of IPv6 or IPv4, or nil.
+func (a *Assembler) gatewayOf(b *block, six bool) *block {
+	to := "default"
+	if six {
+		to = "default6"
+	}
 	if a.gateways == nil {
 		a.gateways = make(map[string]*block)
 		for _, other := range a.byKind["vm"] {
@@ -244,7 +262,7 @@ func (a *Assembler) gatewayOf(b *block) *block {
 		}
 	}
 	for _, route := range b.guest.Routes {
-		if route.To != "default" || route.Via == "" {
+		if route.To != to || route.Via == "" {
 			continue
 		}
 		for i := range b.guest.Interfaces {

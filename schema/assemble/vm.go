@@ -14,6 +14,7 @@ import (
 	"github.com/labctl/labctl/schema/live"
 	"github.com/labctl/labctl/schema/nat"
 	"github.com/labctl/labctl/schema/osvariant"
+	"github.com/labctl/labctl/schema/router"
 	"github.com/labctl/labctl/schema/ruleset"
 )
 
@@ -274,65 +275,23 @@ func (a *Assembler) forwarding(g *schema.Guest) {
 // rules makes the machine's whole ruleset of its nftables blocks and its NAT.
 func (a *Assembler) rules(b *block) hcl.Diagnostics {
 	sets, diags := a.attached(b, false)
-	if n := b.node.Child("nat"); n != nil && b.guest.NAT != nil {
-		diags = append(diags, a.nat(b, n)...)
+	for _, declared := range []*schema.NAT{b.guest.NAT, b.guest.NAT6} {
+		kind := router.Block
+		if declared != nil && declared == b.guest.NAT6 {
+			kind = router.Block6
+		}
+		n := b.node.Child(kind)
+		if n == nil || declared == nil {
+			continue
+		}
+		diags = append(diags, router.Complete(n, declared, b.guest)...)
 		if !diags.HasErrors() && !b.node.Failed {
-			sets = append(sets, ruleset.Text(nat.Compile(*b.guest.NAT), ruleset.Pos(n.DefRange)))
+			sets = append(sets, ruleset.Text(nat.Compile(*declared), ruleset.Pos(n.DefRange)))
 		}
 	}
 	b.guest.Ruleset = ruleset.Join(sets...)
 	if b.guest.Ruleset == nil && b.node.Has("nftables") {
 		b.guest.Ruleset = new(schema.Ruleset) // nftables = [] is an empty ruleset of the lab's
-	}
-	return diags
-}
-
-func (a *Assembler) nat(b *block, n *decode.Node) hcl.Diagnostics {
-	d := b.guest.NAT
-	if v, ok := n.Value("mapping_timeout"); ok {
-		seconds, _ := v.AsBigFloat().Float64()
-		if !n.Has("udp_timeout") {
-			d.UDPTimeout = seconds
-		}
-		if !n.Has("tcp_timeout") {
-			d.TCPTimeout = seconds
-		}
-	}
-	d.Type = nat.Resolve(*d).Type
-	var names []string
-	var diags hcl.Diagnostics
-	for _, iface := range b.guest.Interfaces {
-		names = append(names, iface.Name)
-		if iface.Name != d.Outside {
-			continue
-		}
-		if len(iface.Addresses) > 0 {
-			d.OutsideAddress = iface.Addresses[0]
-		} else if !iface.DHCP4 {
-			diags = append(diags, diag.In(diag.New(diag.NATInterface, n.At("outside"), fmt.Sprintf("The outside interface %q has no address", d.Outside),
-				"Give it addresses, or dhcp4 = true."), n.DefRange))
-		}
-	}
-	for i, name := range append([]string{d.Outside}, d.Inside...) {
-		if slices.Contains(names, name) {
-			continue
-		}
-		path := "outside"
-		if i > 0 {
-			path = fmt.Sprintf("inside[%d]", i-1)
-		}
-		diags = append(diags, diag.In(diag.New(diag.NoInterface, n.Find(path), fmt.Sprintf("The machine has no interface %q", name),
-			"Its interfaces are: "+strings.Join(names, ", ")+"."), n.DefRange))
-	}
-	if diags.HasErrors() {
-		return diags
-	}
-	for _, problem := range nat.Problems(*d) {
-		code := diag.Malformed
-		if strings.HasSuffix(problem.Message, "already") {
-			code = diag.ForwardTwice
-		}
-		diags = append(diags, diag.In(diag.New(code, n.Find(problem.Path), "The NAT is declared badly", problem.Message+"."), n.DefRange))
 	}
 	return diags
 }

@@ -17,6 +17,9 @@ func sample(path string, a *table.Attr) string {
 		"bridge.renderer": `"NetworkManager"`, "image.checksum": `"sha256:` + strings.Repeat("ab", 32) + `"`, "image.source": `"/x.qcow2"`,
 		"vm.interface.pci": `"0000:00:03.0"`, "vm.nat.ports": `"contiguous"`, "vm.nat.mapping": `"address_and_port_dependent"`,
 		"vm.nat.filtering": `"endpoint_independent"`, "vm.nat.inside": `["eth0"]`, "vm.nat.outside": `"eth1"`, "vm.hosts": `{ "10.0.0.1" = "x" }`,
+		"vm.nat6.mapping": `"address_and_port_dependent"`, "vm.nat6.filtering": `"endpoint_independent"`, "vm.nat6.inside": `["eth0"]`,
+		"vm.nat6.outside": `"eth1"`, "vm.nat6.ports": `"contiguous"`, "vm.nat6.forward.to": `"fd00::5"`, "vm.nat6.one_to_one.outside": `"2001:db8::7"`,
+		"vm.nat6.one_to_one.inside": `"fd00::7"`, "vm.nat6.prefix.inside": `"fd01:203:405:1::/64"`, "vm.nat6.prefix.outside": `"2001:db8:1:d550::/64"`,
 		"vm.route.interface": `"eth1"`, "vm.route.via": `"10.9.0.2"`, "bridge.route.via": `"10.1.0.2"`,
 		"check.nat.mapping": `"address_and_port_dependent"`, "check.nat.filtering": `"address_and_port_dependent"`,
 		"check.exec.expect_output": `"x+"`, "vm.nat.forward.to": `"10.9.0.5"`, "bridge.name": `"br-x"`, "vm.route.on_link": "true",
@@ -165,6 +168,8 @@ func needs(path string, extra *table.Attr) string {
 		return "expect = \"symmetric\"\nprotocol = \"tcp\"\n"
 	case path == "check.nat" && name != "expect":
 		return "expect = \"symmetric\"\n"
+	case path == "vm.nat6" && name == "ports":
+		return "mapping = \"address_and_port_dependent\"\n"
 	case path == "vm.nat" && name != "outside" && name != "mapping" && name != "filtering" && name != "type":
 		return ""
 	}
@@ -226,7 +231,7 @@ func innerOf(path string) string {
 		return "table \"ip\" \"t\" {\n}\n"
 	case "check":
 		return "ping {\nfrom = vm.other\nto = vm.other\n}\n"
-	case "vm.nat":
+	case "vm.nat", "vm.nat6":
 		return ""
 	}
 	return ""
@@ -234,9 +239,9 @@ func innerOf(path string) string {
 
 // siblings is what a nested block needs beside it.
 func siblings(path, kind string) string {
-	if path == "vm" && (kind == "nat" || kind == "route") {
-		return "forwarding = true\ninterface \"eth0\" {\nbridge = bridge.other\naddresses = [\"10.9.0.3/24\"]\n}\n" +
-			"interface \"eth1\" {\nbridge = bridge.other\naddresses = [\"10.9.0.4/24\"]\n}\n"
+	if path == "vm" && (kind == "nat" || kind == "nat6" || kind == "route") {
+		return "forwarding = true\ninterface \"eth0\" {\nbridge = bridge.other\naddresses = [\"10.9.0.3/24\", \"2001:db8::3/64\"]\n}\n" +
+			"interface \"eth1\" {\nbridge = bridge.other\naddresses = [\"10.9.0.4/24\", \"2001:db8::4/64\"]\n}\n"
 	}
 	return ""
 }

@@ -58,6 +58,7 @@ const (
 	MovedAgain       = "LAB0316"
 	UnknownOS        = "LAB0317"
 	NoOSDatabase     = "LAB0318"
+	NotNeutral       = "LAB0319"
 
 	NATNoForwarding  = "LAB0401"
 	GatewayUnknown   = "LAB0402"
@@ -154,7 +155,8 @@ func labCodes() []Explanation {
 		{MovedAgain, "moved blocks contradict one another", "An address may be moved from only once, and what was moved or removed may not be declared any more."},
 		{UnknownOS, "there is no such operating system", "os_variant takes a short name of libosinfo's database, which `osinfo-query os` lists, or `virt-install --osinfo list`. A system that is newer than the database is not in it: name the one before, or a generic one such as linux2022."},
 		{NoOSDatabase, "libosinfo's database cannot be read", "os_variant is looked up in libosinfo's database on the machine that runs labctl: /usr/share/osinfo of the package osinfo-db, /etc/osinfo and ~/.config/osinfo. Install the package, or leave os_variant out and say machine, firmware, and bus and model of disks and interfaces."},
-		{NATNoForwarding, "the NAT router does not forward", "nat rewrites packets that the machine forwards, and without forwarding = true it forwards none."},
+		{NotNeutral, "the prefixes change checksums", "Translating a prefix of more than 48 bits must leave the checksum of packets as it is, for nft cannot mend it in the host's part of an address (RFC 6296, 3.5). The words of both prefixes have to add up to the same: the message names a prefix that does."},
+		{NATNoForwarding, "the NAT router does not forward", "nat and nat6 rewrite packets that the machine forwards, and without forwarding = true it forwards none."},
 		{GatewayUnknown, "nobody has the gateway's address", "The gateway is in the right subnet, but neither the bridge nor a machine of the lab on it has that address."},
 		{DroppedPort, "the firewall drops what the check expects", "A check expects an open port on a machine whose input chain drops by default and accepts that port in no rule."},
 		{AsymmetricRoute, "several default routes compete", "The machine has several default routes of one metric; which is used is up to chance."},

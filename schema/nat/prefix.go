@@ -98,15 +98,7 @@ func adjustment(inside, outside netip.Prefix) uint16 {
 func Translate(inside, outside netip.Prefix, address netip.Addr) (netip.Addr, bool) {
 	const subnet = subnetBits / 16
 	own := words(address)[subnet]
-	from, to := address.As16(), outside.Addr().As16()
-	var bytes [16]byte
-	for bit := range 128 {
-		source := from
-		if bit < outside.Bits() {
-			source = to
-		}
-		bytes[bit/8] |= source[bit/8] & (0x80 >> (bit % 8))
-	}
+	bytes := behind(outside, address).As16()
 	if own == 0xffff {
 		return netip.Addr{}, false
 	}
@@ -116,6 +108,51 @@ func Translate(inside, outside netip.Prefix, address netip.Addr) (netip.Addr, bo
 	}
 	binary.BigEndian.PutUint16(bytes[2*subnet:], word)
 	return netip.AddrFrom16(bytes), true
+}
+
+// SeenAs is the address as which peers outside of the router see an inside host, and the one that they send to; invalid where that
+// is not known before the router runs.
+func SeenAs(n schema.NAT, host netip.Addr) netip.Addr {
+	for _, o := range n.OneToOne {
+		if parse(o.Inside) == host {
+			return parse(o.Outside)
+		}
+	}
+	for _, p := range newRouter(n).pairs() {
+		if p.inside.Contains(host) {
+			return behind(p.outside, host)
+		}
+	}
+	if Resolve(n).Type == PrefixOnly {
+		return host
+	}
+	address, _ := outsideAddress(n.OutsideAddress)
+	return address
+}
+
+// Behind is the inside host that a router's one-to-one addresses and prefixes lead an outside address to.
+func Behind(n schema.NAT, outside netip.Addr) (host netip.Addr, how string, ok bool) {
+	for _, o := range n.OneToOne {
+		if parse(o.Outside) == outside {
+			return parse(o.Inside), "one-to-one address", true
+		}
+	}
+	for _, p := range newRouter(n).pairs() {
+		if p.outside.Contains(outside) {
+			return behind(p.inside, outside), fmt.Sprintf("prefix %q", p.name), true
+		}
+	}
+	return netip.Addr{}, "", false
+}
+
+// behind puts a host's bits behind another prefix.
+func behind(prefix netip.Prefix, host netip.Addr) netip.Addr {
+	from, to := host.As16(), prefix.Addr().As16()
+	for bit := range prefix.Bits() {
+		mask := byte(0x80) >> (bit % 8)
+		from[bit/8] = from[bit/8]&^mask | to[bit/8]&mask
+	}
+	return netip.AddrFrom16(from)
 }
 
 func (r *router) prefixesIn(t *text) {
@@ -141,8 +178,12 @@ func (r *router) prefixRulesIn(t *text) {
 }
 
 func (r *router) prefixRulesOut(t *text) {
+	from := ""
+	if !r.oneArm {
+		from = "iifname " + r.insideNames() + " "
+	}
 	for _, p := range r.pairs() {
-		t.rule(fmt.Sprintf("oifname %q ip6 saddr %s ct status & dnat == 0 counter snat ip6 prefix to %s", r.Outside, p.inside, p.outside), "prefix "+p.name)
+		t.rule(fmt.Sprintf("%soifname %q ip6 saddr %s ct status & dnat == 0 counter snat ip6 prefix to %s", from, r.Outside, p.inside, p.outside), "prefix "+p.name)
 		t.rule(fmt.Sprintf("ip6 saddr %s ct status dnat counter snat ip6 prefix to %s", p.inside, p.outside), "hairpin")
 	}
 }
@@ -239,6 +280,24 @@ func (c *collector) prefixes(n schema.NAT) {
 	}
 }
 
+// prefixOnly: what needs ports or a filter is for a router that has them.
+func (c *collector) prefixOnly(n schema.NAT) {
+	if Resolve(n).Type != PrefixOnly {
+		return
+	}
+	for _, given := range []struct {
+		path string
+		is   bool
+	}{
+		{"ports", n.Ports != "" && n.Ports != Preserve}, {"udp_timeout", n.UDPTimeout != 0}, {"tcp_timeout", n.TCPTimeout != 0},
+		{"forward", len(n.Forwards) > 0}, {"one_to_one", len(n.OneToOne) > 0},
+	} {
+		if given.is {
+			c.add(given.path, "a router that translates prefixes alone has no %s: give it a type, such as %q, for the hosts outside of them", given.path, PortRestrictedCone)
+		}
+	}
+}
+
 func (c *collector) prefix(path, text string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(text)
 	switch {
@@ -261,7 +320,7 @@ func (c *collector) lengths(path string, p schema.NATPrefix, inside, outside net
 	case inside.Bits() > longest:
 		c.add(path+"inside", "%s is longer than %d bits, which leaves no whole subnet", inside, longest)
 	case inside.Bits() <= subnetBits:
-		if p.Subnets == nil {
+		if len(p.Subnets) == 0 {
 			c.add(path+"inside", "the router has no interface and no route in %s, or to more than %d subnets of it: what is not known cannot be translated", inside, mostSubnets)
 		}
 	case adjust != 0 && inside.Bits() == longest:

@@ -31,6 +31,7 @@ func Problems(n schema.NAT) []Problem {
 	c.forwards(n)
 	c.oneToOne(n)
 	c.prefixes(n)
+	c.prefixOnly(n)
 	return c.found
 }
 

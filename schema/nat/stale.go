@@ -23,17 +23,20 @@ type Flow struct {
 // Selector describes flows that a change of NAT makes stale: they would go on by the old rules, and are to be deleted
 // from the router's conntrack table once the new rules stand. A zero field matches everything.
 type Selector struct {
-	Reason          string       `json:"reason"`                     // for people
-	Protocol        uint8        `json:"protocol,omitempty"`         // IP protocol number
-	Source          netip.Addr   `json:"source,omitzero"`            // who opened the flow
-	Destination     netip.Addr   `json:"destination,omitzero"`       // whom it was opened to
-	DestinationPort uint16       `json:"destination_port,omitempty"` // and at which port
-	SourceNAT       *bool        `json:"source_nat,omitempty"`       // whether the source is translated
-	DestinationNAT  *bool        `json:"destination_nat,omitempty"`  // whether the destination is
-	Replied         *bool        `json:"replied,omitempty"`          // whether both sides have spoken
-	Except          []netip.Addr `json:"except,omitempty"`           // flows from, to or translated to these are left alone
-	Forwarded       bool         `json:"forwarded,omitempty"`        // flows of the router itself are left alone
-	Spare           []Port       `json:"spare,omitempty"`            // flows let in at these are left alone: forwards hold them, not mappings
+	Reason          string         `json:"reason"`               // for people
+	Protocol        uint8          `json:"protocol,omitempty"`   // IP protocol number
+	Source          netip.Addr     `json:"source,omitzero"`      // who opened the flow
+	Destination     netip.Addr     `json:"destination,omitzero"` // whom it was opened to
+	SourceIn        netip.Prefix   `json:"source_in,omitzero"`   // the same by prefix
+	DestinationIn   netip.Prefix   `json:"destination_in,omitzero"`
+	DestinationPort uint16         `json:"destination_port,omitempty"` // and at which port
+	SourceNAT       *bool          `json:"source_nat,omitempty"`       // whether the source is translated
+	DestinationNAT  *bool          `json:"destination_nat,omitempty"`  // whether the destination is
+	Replied         *bool          `json:"replied,omitempty"`          // whether both sides have spoken
+	Except          []netip.Addr   `json:"except,omitempty"`           // flows from, to or translated to these are left alone
+	ExceptIn        []netip.Prefix `json:"except_in,omitempty"`        // the same by prefix
+	Forwarded       bool           `json:"forwarded,omitempty"`        // flows of the router itself are left alone
+	Spare           []Port         `json:"spare,omitempty"`            // flows let in at these are left alone: forwards hold them, not mappings
 }
 
 // Port is an outside port.
@@ -48,6 +51,8 @@ func (s Selector) Matches(f Flow, local func(netip.Addr) bool) bool {
 	case s.Protocol != 0 && s.Protocol != f.Protocol,
 		s.Source.IsValid() && s.Source != f.Source.Addr(),
 		s.Destination.IsValid() && s.Destination != f.Destination.Addr(),
+		s.SourceIn.IsValid() && !s.SourceIn.Contains(f.Source.Addr()),
+		s.DestinationIn.IsValid() && !s.DestinationIn.Contains(f.Destination.Addr()),
 		s.DestinationPort != 0 && s.DestinationPort != f.Destination.Port(),
 		s.SourceNAT != nil && *s.SourceNAT != f.SourceNAT,
 		s.DestinationNAT != nil && *s.DestinationNAT != f.DestinationNAT,
@@ -57,7 +62,7 @@ func (s Selector) Matches(f Flow, local func(netip.Addr) bool) bool {
 		return false
 	}
 	for _, addr := range []netip.Addr{f.Source.Addr(), f.Destination.Addr(), f.ReplyDestination.Addr()} {
-		if slices.Contains(s.Except, addr) {
+		if slices.Contains(s.Except, addr) || slices.ContainsFunc(s.ExceptIn, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 			return false
 		}
 	}
@@ -85,18 +90,26 @@ func Stale(before, after *schema.NAT) []Selector {
 	for _, o := range slices.Concat(before.OneToOne, after.OneToOne) {
 		c.bound = append(c.bound, parse(o.Outside), parse(o.Inside))
 	}
+	for _, p := range slices.Concat(newRouter(c.old).pairs(), newRouter(c.now).pairs()) {
+		c.boundIn = append(c.boundIn, p.inside, p.outside)
+	}
 	c.mapping()
 	c.hairpin()
 	c.filtering()
 	c.forwards()
 	c.oneToOne()
+	for i := range c.found {
+		c.found[i].ExceptIn = c.boundIn
+	}
+	c.prefixes()
 	return c.found
 }
 
 type change struct {
 	old, now               schema.NAT // resolved
 	oldAddress, nowAddress netip.Addr
-	bound                  []netip.Addr // both ends of one-to-one bindings, old and new: they are judged on their own
+	bound                  []netip.Addr   // both ends of one-to-one bindings, old and new: they are judged on their own
+	boundIn                []netip.Prefix // the same of prefixes
 	found                  []Selector
 }
 
@@ -114,6 +127,10 @@ func (c *change) mapping() {
 	reason, spare := moved, []Port(nil)
 	switch {
 	case moved != "":
+	case c.old.Type != c.now.Type && (c.old.Type == PrefixOnly || c.now.Type == PrefixOnly):
+		no := false
+		reason = fmt.Sprintf("type was %s, is %s", c.old.Type, c.now.Type)
+		c.found = append(c.found, Selector{Reason: reason, SourceNAT: &no, DestinationNAT: &no, Forwarded: true})
 	case c.old.Mapping != c.now.Mapping:
 		reason = fmt.Sprintf("mapping was %s, is %s", c.old.Mapping, c.now.Mapping)
 	case c.old.Ports != c.now.Ports:
@@ -227,6 +244,24 @@ func (c *change) oneToOne() {
 				c.found = append(c.found, s)
 			}
 		}
+	}
+}
+
+// prefixes finds flows of prefixes that came, went or changed.
+func (c *change) prefixes() {
+	old, now := newRouter(c.old).pairs(), newRouter(c.now).pairs()
+	same := func(p pair) func(pair) bool {
+		return func(q pair) bool { return p.inside == q.inside && p.outside == q.outside }
+	}
+	for i, p := range slices.Concat(old, now) {
+		if slices.ContainsFunc(old, same(p)) && slices.ContainsFunc(now, same(p)) {
+			continue
+		}
+		reason := fmt.Sprintf("%s is %s no more", p.inside, p.outside)
+		if i >= len(old) {
+			reason = fmt.Sprintf("%s is %s now", p.inside, p.outside)
+		}
+		c.found = append(c.found, Selector{Reason: reason, SourceIn: p.inside}, Selector{Reason: reason, DestinationIn: p.outside})
 	}
 }
 

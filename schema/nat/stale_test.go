@@ -136,3 +136,58 @@ func TestStale(t *testing.T) {
 		})
 	}
 }
+
+func TestStalePrefixes(t *testing.T) {
+	flow := func(from, to, seen string, source, destination bool) nat.Flow {
+		return nat.Flow{
+			Protocol: 17, Source: netip.MustParseAddrPort(from), Destination: netip.MustParseAddrPort(to),
+			ReplyDestination: netip.MustParseAddrPort(seen), SourceNAT: source, DestinationNAT: destination, Replied: true,
+		}
+	}
+	flows := map[string]nat.Flow{
+		"site out":  flow("[fd01:203:405:1::2]:5", "[2001:db8:9::9]:53", "[2001:db8:1:d550::2]:5", true, false),
+		"site in":   flow("[2001:db8:9::9]:53", "[2001:db8:1:d550::2]:5", "[2001:db8:9::9]:53", false, true),
+		"lab out":   flow("[fd00:9:9:1::2]:5", "[2001:db8:9::9]:53", "[2001:db8:9:cf51::2]:5", true, false),
+		"other out": flow("[fd05::2]:5", "[2001:db8:9::9]:53", "[2001:db8::1]:5", true, false),
+		"plain":     flow("[2001:db8:7::2]:5", "[2001:db8:9::9]:53", "[2001:db8:7::2]:5", false, false),
+	}
+	site := schema.NATPrefix{Name: "site", Inside: "fd01:203:405::/48", Outside: "2001:db8:1::/48", Subnets: []string{"fd01:203:405:1::/64"}}
+	lab := schema.NATPrefix{Name: "lab", Inside: "fd00:9:9:1::/64", Outside: "2001:db8:9:cf51::/64"}
+	six := func(typ string, prefixes ...schema.NATPrefix) *schema.NAT {
+		return &schema.NAT{Family: nat.IPv6, Type: typ, Outside: "eth0", OutsideAddress: "2001:db8::1/64", Prefixes: prefixes}
+	}
+	wider := site
+	wider.Subnets = []string{"fd01:203:405:1::/64", "fd01:203:405:2::/64"}
+	renamed := site
+	renamed.Name = "x"
+	for name, test := range map[string]struct {
+		before, after *schema.NAT
+		stale         string
+	}{
+		"nothing":      {six("", site, lab), six("", site, lab), ""},
+		"name":         {six("", site, lab), six("", renamed, lab), ""},
+		"subnet comes": {six("", site, lab), six("", wider, lab), ""},
+		"prefix goes":  {six("", site, lab), six("", lab), "site in, site out"},
+		"prefix comes": {six(nat.FullCone, site), six(nat.FullCone, site, lab), "lab out"},
+		"cone changes": {six(nat.FullCone, site, lab), six(nat.Symmetric, site, lab), "other out"},
+		"cone comes":   {six("", site, lab), six(nat.FullCone, site, lab), "other out, plain"},
+		"cone goes":    {six(nat.FullCone, site, lab), six("", site, lab), "other out, plain"},
+		"stricter":     {six(nat.FullCone, site), six(nat.PortRestrictedCone, site), ""},
+		"all goes":     {six("", site, lab), nil, "lab out, other out, site in, site out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stale []string
+			for what, f := range flows {
+				if slices.ContainsFunc(nat.Stale(test.before, test.after), func(s nat.Selector) bool {
+					return s.Matches(f, func(a netip.Addr) bool { return a == netip.MustParseAddr("2001:db8::1") })
+				}) {
+					stale = append(stale, what)
+				}
+			}
+			slices.Sort(stale)
+			if got := strings.Join(stale, ", "); got != test.stale {
+				t.Errorf("stale are %q, not %q", got, test.stale)
+			}
+		})
+	}
+}

@@ -23,9 +23,11 @@ var (
 // routers: a NAT rewrites what is forwarded.
 func (c *checker) routers() {
 	for _, m := range c.machines {
-		if m.guest.NAT != nil && !m.guest.Forwarding {
-			c.add(diag.Warn(diag.NATNoForwarding, c.at(m.addr, "nat"), "The NAT router does not forward",
-				"nat rewrites packets that the machine forwards, and it forwards none. Add forwarding = true."), m.addr)
+		for kind, declared := range map[string]*schema.NAT{"nat": m.guest.NAT, "nat6": m.guest.NAT6} {
+			if declared != nil && !m.guest.Forwarding {
+				c.add(diag.Warn(diag.NATNoForwarding, c.at(m.addr, kind), "The NAT router does not forward",
+					kind+" rewrites packets that the machine forwards, and it forwards none. Add forwarding = true."), m.addr)
+			}
 		}
 	}
 }

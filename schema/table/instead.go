@@ -17,13 +17,18 @@ func instead() map[string]map[string]string {
 			"ephemeral": secret,
 			"workspace": "A lab has one name, written in its lab block. For a second one, copy the folder, or put what both need into a module.",
 		},
-		"resource": {"provider": noProviders, "provisioner": inside, "connection": inside},
+		"resource": {
+			"provider": noProviders, "provisioner": inside, "connection": inside,
+			"nat64": "Neither nftables nor the kernel translates between IPv6 and IPv4. Run a translator such as tayga or jool in a machine made from an image that has it. nat6 translates IPv6 to IPv6.",
+		},
 		"variable": {"ephemeral": secret, "deprecated": "Say it in description.", "const": "Write its default, and give it no other value."},
 		"output":   {"ephemeral": secret, "type": "An output has the type of its value; tostring, tolist and their like convert it."},
 		"module": {
 			"version":   "A module is a folder beside the lab's, so it has no version of its own.",
 			"providers": noProviders, "provider": noProviders,
 		},
+		"nat":  {"family": "nat is for IPv4; IPv6 has a block of its own, nat6.", "prefix": "Prefixes are translated one to one with IPv6: write nat6."},
+		"nat6": {"family": "nat6 is for IPv6; IPv4 has a block of its own, nat."},
 		"lifecycle": {
 			"create_before_destroy": "It cannot be done: the old and the new one would have the same name, MAC addresses and disks. What is replaced is always removed first.",
 			"destroy":               "To let go of a thing without removing it, write removed { from = …, destroy = false }, and take the block away.",

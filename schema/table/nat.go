@@ -2,9 +2,35 @@ package table
 
 import "slices"
 
+// nat6 is nat for IPv6, which can translate prefixes too.
+func nat6() Block {
+	b := nat()
+	b.Kind, b.Instead = "nat6", instead()["nat6"]
+	b.Doc = "Makes the machine a router that translates IPv6: NAT66 as nat does it for IPv4, or prefixes one to one (NPTv6, RFC 6296). It may stand beside nat. NAT64 is not had: nftables cannot do it."
+	b.Attrs = slices.Clone(b.Attrs)
+	for i := range b.Attrs {
+		switch a := &b.Attrs[i]; a.Name {
+		case "type":
+			a.Enum = append(slices.Clone(a.Enum), "prefix")
+			a.Derived = "prefix where prefix blocks are all that is given; else port_restricted_cone, or what mapping and filtering amount to"
+			a.Doc = "The pair of mapping and filtering by its common name; prefix translates the prefix blocks alone, and filters nothing."
+		case "ports":
+			a.Doc = "How outside ports are numbered (RFC 4787, 4.2), where a mapping depends on the peer: contiguous, random, or a range such as 20000-30000. A mapping that does not preserves ports."
+		}
+	}
+	b.Blocks = append(slices.Clone(b.Blocks), Block{
+		Kind: "prefix", Labels: []Label{{Name: "name", Doc: "A name for it."}},
+		Doc: "Gives every host of a prefix behind the router an outside address of its own, and none of the packets another checksum (RFC 6296).",
+		Attrs: []Attr{
+			{Name: "inside", Type: Prefix, Required: true, Doc: "The prefix behind the router, of at most 64 bits. Of one with at most 48 bits, the subnets are translated that the router has an interface or a route in."},
+			{Name: "outside", Type: Prefix, Required: true, Doc: "What the outside sees, of the same length. With more than 48 bits both must have the same checksum; labctl says which prefix has."},
+		}})
+	return b
+}
+
 func nat() Block {
 	return Block{
-		Kind: "nat", Count: AtMost1,
+		Kind: "nat", Count: AtMost1, Instead: instead()["nat"],
 		Doc: "Makes the machine a NAT router. The behaviour is named in the words of RFC 4787 and compiled to nftables.",
 		Attrs: []Attr{
 			{Name: "type", Type: String, Derived: "port_restricted_cone, or what mapping and filtering amount to", Enum: []string{"full_cone", "address_restricted_cone", "port_restricted_cone", "symmetric"}, Doc: "The pair of mapping and filtering by its common name."},

@@ -64,7 +64,7 @@ func vmSystem() []Attr {
 		{Name: "hosts", Type: Any, Coll: Map, Doc: "Names by address, as in hosts(5): one name or a list of names for each address."},
 		{Name: "forwarding", Type: Bool, Default: "false", Doc: "Whether the machine is a router. One with a single interface then also stops sending ICMP redirects (net.ipv4.conf.all and of the interface: send_redirects = 0), which would lead its neighbours past it."},
 		{Name: "sysctl", Type: Text, Coll: Map, Doc: "Kernel settings by dotted name."},
-		{Name: "nftables", Type: Ref, Coll: List, Ref: "nftables", Contents: true, Doc: "The machine's rules, each an nftables block. With this or nat the whole ruleset of the machine is the lab's; with neither it is left alone."},
+		{Name: "nftables", Type: Ref, Coll: List, Ref: "nftables", Contents: true, Doc: "The machine's rules, each an nftables block. With this, nat or nat6 the whole ruleset of the machine is the lab's; with neither it is left alone."},
 		{Name: "packages", Type: String, Coll: List, Doc: "Packages to install on first boot."},
 		{Name: "user_data", Type: String, Doc: "Further cloud-init user data for the first boot."},
 	}
@@ -72,7 +72,7 @@ func vmSystem() []Attr {
 
 func vmBlocks() []Block {
 	return []Block{
-		iface(), route("the machine", []Attr{{Name: "interface", Type: String, Doc: "The interface to leave by; found from via where it is left out."}}), nat(),
+		iface(), route("the machine", []Attr{{Name: "interface", Type: String, Doc: "The interface to leave by; found from via where it is left out."}}), nat(), nat6(),
 		{Kind: "disk", Labels: []Label{{Name: "name", Doc: "The disk's name; root is the machine's own disk."}},
 			Doc: "A disk. It grows in place; making it smaller is refused.",
 			Attrs: []Attr{

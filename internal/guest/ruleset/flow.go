@@ -15,6 +15,7 @@ import (
 
 	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/nft"
+	"github.com/labctl/labctl/schema"
 )
 
 // generation is the kernel's count of changes to its ruleset (NFT_MSG_GETGEN). It differs after every transaction.
@@ -73,13 +74,23 @@ func (s stale) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 // dropFlows removes the connection tracking entries that the change made stale, and only those: they would go on in the old
 // translation as long as packets pass. Where the declared NAT changed it says which; otherwise the changed rules do.
 func (r *Rules) dropFlows() {
-	if !reflect.DeepEqual(r.Kept.NAT, r.Want.NAT) {
-		dropped, err := natflow.Drop(r.Kept.NAT, r.Want.NAT)
-		r.Problem("nat", err)
+	declared := false
+	for _, change := range []struct {
+		name         string
+		kept, wanted *schema.NAT
+	}{{"nat", r.Kept.NAT, r.Want.NAT}, {"nat6", r.Kept.NAT6, r.Want.NAT6}} {
+		if reflect.DeepEqual(change.kept, change.wanted) {
+			continue
+		}
+		declared = true
+		dropped, err := natflow.Drop(change.kept, change.wanted)
+		r.Problem(change.name, err)
 		for _, reason := range slices.Sorted(maps.Keys(dropped)) {
 			r.Flows += dropped[reason]
 			r.Did("remove %d flows: %s", dropped[reason], reason)
 		}
+	}
+	if declared {
 		return
 	}
 	s := staleBy(r.Differences)

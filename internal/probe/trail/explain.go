@@ -86,7 +86,7 @@ func (e *Explanation) take(s Seen, p Packet, arrives, last bool) {
 		e.Flows = append(e.Flows, s.Machine.Name+": "+inspect.Line(f))
 	}
 	for _, f := range s.Fates {
-		if f.Verdict == "accept" && (!arrives || !last || f.Table == "") {
+		if f.Verdict == "accept" && (!arrives || !last || f.Table == "" || f.neighbours()) {
 			continue
 		}
 		e.Rules = append(e.Rules, fmt.Sprintf("%s %s %s: %s%s", s.Machine.Name, done(f), f.Packet, f.where(), place(s.Machine, f)))
@@ -141,11 +141,17 @@ func same(a, b string) bool {
 	return plain.Replace(strings.TrimSpace(a)) == plain.Replace(strings.TrimSpace(b))
 }
 
+// neighbours reports whether the packets are those by which IPv6 machines find one another.
+func (f Fate) neighbours() bool { return strings.HasPrefix(f.Packet, "nd-neighbor-") }
+
 // mendFor is what would let a dropped packet pass.
 func mendFor(h Hop, f Fate, p Packet) string {
 	accept := acceptRule(p)
 	switch {
-	case f.Table == "ip "+nat.Table:
+	case f.neighbours():
+		return fmt.Sprintf("in %s, a rule in chain %s of table %s that lets neighbours be found, before what drops: "+
+			"icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept", h.Name, f.Chain, f.Table)
+	case f.Table == "ip "+nat.Table, f.Table == "ip6 "+nat.Table:
 		if p.Protocol == "icmp" {
 			return fmt.Sprintf("the NAT of %s lets in from outside what answers something sent from inside: send from inside, or give it a one_to_one address", h.Name)
 		}

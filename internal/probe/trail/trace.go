@@ -33,6 +33,7 @@ var (
 	fieldInIP  = regexp.MustCompile(`\bip6? (saddr|daddr) (\S+)`)
 	fieldPort  = regexp.MustCompile(`\b(udp|tcp) (sport|dport) (\d+|\S+)`)
 	fieldProto = regexp.MustCompile(`\b(?:ip protocol|ip6 nexthdr) (\S+)`)
+	fieldND    = regexp.MustCompile(`\bicmpv6 type (nd-neighbor-\S+)`)
 )
 
 // parseTrace reads the output of `nft monitor trace`. Lines that it does not know it leaves out.
@@ -130,6 +131,17 @@ func describe(fields string) string {
 	for _, m := range fieldPort.FindAllStringSubmatch(fields, -1) {
 		protocol = m[1]
 		ends[m[2]] = ":" + m[3]
+	}
+	for at, port := range map[string]string{"saddr": "sport", "daddr": "dport"} {
+		if ends[port] != "" && strings.Contains(ends[at], ":") {
+			ends[at] = "[" + ends[at] + "]"
+		}
+	}
+	switch m := fieldND.FindStringSubmatch(fields); {
+	case m != nil:
+		protocol = m[1]
+	case protocol == "ipv6-icmp":
+		protocol = "icmpv6"
 	}
 	return fmt.Sprintf("%s %s%s → %s%s", protocol, ends["saddr"], ends["sport"], ends["daddr"], ends["dport"])
 }

@@ -102,21 +102,37 @@ func (w *way) step(ctx context.Context, at Hop) (next Hop, goesOn bool) {
 	return Hop{}, false
 }
 
+// translation is what a guest does to packets of the version of IP that is followed; nil where nothing.
+func (w *way) translation(guest *schema.Guest) *schema.NAT {
+	switch {
+	case guest == nil:
+		return nil
+	case w.to.Is6():
+		return guest.NAT6
+	}
+	return guest.NAT
+}
+
 // wayTo is what would lead from a machine that has no route to the destination.
 func (w *way) wayTo(at Hop) string {
 	for _, r := range w.Lab.Resources {
 		guest, ok := r.Body.(*schema.Guest)
-		if !ok || guest.NAT == nil {
+		if !ok || w.translation(guest) == nil {
 			continue
 		}
+		n := w.translation(guest)
 		for _, i := range guest.Interfaces {
-			if !slices.Contains(guest.NAT.Inside, i.Name) {
+			if !slices.Contains(n.Inside, i.Name) {
 				continue
 			}
 			for _, a := range i.Addresses {
-				if prefix, err := netip.ParsePrefix(a); err == nil && prefix.Masked().Contains(w.to) {
-					return fmt.Sprintf("%s is behind the NAT of %s: reach it through a forward or a one_to_one address of that", w.to, r.Addr.Whole())
+				if prefix, err := netip.ParsePrefix(a); err != nil || !prefix.Masked().Contains(w.to) {
+					continue
 				}
+				if outside := nat.SeenAs(*n, w.to); n.Type == nat.PrefixOnly && outside != w.to {
+					return fmt.Sprintf("%s is behind the NAT of %s: the outside reaches it as %s", w.to, r.Addr.Whole(), outside)
+				}
+				return fmt.Sprintf("%s is behind the NAT of %s: reach it through a forward or a one_to_one address of that", w.to, r.Addr.Whole())
 			}
 		}
 	}
@@ -131,8 +147,8 @@ func (w *way) onward(ctx context.Context, at Hop, route inside.Way) (next Hop, g
 		gateway, words = via, fmt.Sprintf("sends on %s to %s", route.Interface, via)
 	}
 	at.Words = join(at.Words, words)
-	if at.Guest != nil && at.Guest.NAT != nil && len(w.hops) > 0 && route.Interface == at.Guest.NAT.Outside {
-		at.Words += ", translated (" + natName(*at.Guest.NAT) + ")"
+	if n := w.translation(at.Guest); n != nil && len(w.hops) > 0 && route.Interface == n.Outside {
+		at.Words += ", translated (" + natName(*n) + ")"
 	}
 	next, known := w.holder(gateway)
 	switch {
@@ -143,7 +159,11 @@ func (w *way) onward(ctx context.Context, at Hop, route inside.Way) (next Hop, g
 			at.Mend = fmt.Sprintf("declare forwarding = true in %s", at.Name)
 		}
 	case w.silent(ctx, at.Domain, gateway):
-		at.Fault = fmt.Sprintf("nobody on %s answers for %s (ARP)", route.Interface, gateway)
+		asked := "ARP"
+		if gateway.Is6() {
+			asked = "neighbour discovery"
+		}
+		at.Fault = fmt.Sprintf("nobody on %s answers for %s (%s)", route.Interface, gateway, asked)
 		at.Mend = fmt.Sprintf("see that the machine with %s runs, on the same bridge", gateway)
 	case !known:
 		at.Words += ", which is none of the lab's machines"
@@ -155,20 +175,18 @@ func (w *way) onward(ctx context.Context, at Hop, route inside.Way) (next Hop, g
 	return Hop{}, false
 }
 
-// translate follows the destination through the forwards and one-to-one addresses of a router.
+// translate follows the destination through the forwards, one-to-one addresses and prefixes of a router.
 func (w *way) translate(at *Hop) {
-	if at.Guest == nil || at.Guest.NAT == nil {
+	n := w.translation(at.Guest)
+	if n == nil {
 		return
 	}
-	n := at.Guest.NAT
-	for _, o := range n.OneToOne {
-		if o.Outside == w.to.String() {
-			w.redirect(at, o.Inside, 0, "one-to-one address")
-			return
-		}
+	if host, how, ok := nat.Behind(*n, w.to); ok {
+		w.redirect(at, host.String(), 0, how)
+		return
 	}
-	outside, _, _ := strings.Cut(n.OutsideAddress, "/")
-	if w.to.String() != outside {
+	outside, _ := netip.ParsePrefix(n.OutsideAddress)
+	if w.to != outside.Addr() {
 		return
 	}
 	for _, f := range n.Forwards {
@@ -204,6 +222,9 @@ func (t Tracer) Receiver(protocol string, to schema.Endpoint) (e schema.Endpoint
 	w := way{Tracer: t, protocol: protocol, to: address, port: to.Port}
 	for range mostHops {
 		at, known := w.holder(w.to)
+		if !known {
+			at, known = w.leads()
+		}
 		if !known || at.Domain == "" {
 			return to, to.Domain != ""
 		}
@@ -214,6 +235,20 @@ func (t Tracer) Receiver(protocol string, to schema.Endpoint) (e schema.Endpoint
 		}
 	}
 	return to, false
+}
+
+// leads finds the router of whose prefixes one is followed to: such an address is nobody's own.
+func (w *way) leads() (Hop, bool) {
+	for _, r := range w.Lab.Resources {
+		guest, ok := r.Body.(*schema.Guest)
+		if !ok || w.translation(guest) == nil {
+			continue
+		}
+		if _, _, ok := nat.Behind(*w.translation(guest), w.to); ok {
+			return w.machine(guest.Domain), true
+		}
+	}
+	return Hop{}, false
 }
 
 // route asks a machine's kernel, or the host's.

@@ -12,6 +12,7 @@ import (
 	"github.com/labctl/labctl/internal/natflow"
 	"github.com/labctl/labctl/internal/nft"
 	"github.com/labctl/labctl/internal/probe/inside"
+	"github.com/labctl/labctl/schema/nat"
 )
 
 // Seen is what one machine showed while packets were sent again.
@@ -25,6 +26,7 @@ type Seen struct {
 // watched are the packets that count: of one protocol, between some addresses, from or to some ports.
 type watched struct {
 	protocol  string
+	six       bool // IPv6
 	addresses map[netip.Addr]bool
 	ports     []int // none for a protocol with no ports
 }
@@ -33,7 +35,13 @@ type watched struct {
 // left out.
 func (t Tracer) Witness(ctx context.Context, packets []Packet, ways [][]Hop, again func()) []Seen {
 	w := watched{protocol: packets[0].Protocol, addresses: map[netip.Addr]bool{}}
+	if to, err := netip.ParseAddr(packets[0].To.Address); err == nil {
+		w.six = to.Is6()
+	}
 	for _, p := range packets {
+		if to, err := netip.ParseAddr(p.To.Address); err == nil {
+			w.addresses[to] = true
+		}
 		if p.To.Port != 0 {
 			w.ports = append(w.ports, p.To.Port)
 		}
@@ -49,7 +57,7 @@ func (t Tracer) Witness(ctx context.Context, packets []Packet, ways [][]Hop, aga
 				known[h.Domain] = true
 				machines = append(machines, h)
 			}
-			w.add(h)
+			w.add(h, packets)
 		}
 	}
 	seen := make([]Seen, len(machines))
@@ -77,8 +85,8 @@ func each(machines []Hop, do func(n int, h Hop)) {
 	wait.Wait()
 }
 
-// add takes a machine's own addresses among those that count.
-func (w *watched) add(h Hop) {
+// add takes a machine's own addresses among those that count, and what it makes of the senders' by translation.
+func (w *watched) add(h Hop, packets []Packet) {
 	if h.Guest == nil {
 		return
 	}
@@ -87,6 +95,19 @@ func (w *watched) add(h Hop) {
 			if prefix, err := netip.ParsePrefix(a); err == nil {
 				w.addresses[prefix.Addr()] = true
 			}
+		}
+	}
+	n := h.Guest.NAT
+	if w.six {
+		n = h.Guest.NAT6
+	}
+	for _, p := range packets {
+		from, err := netip.ParseAddr(p.From.Address)
+		if n == nil || err != nil {
+			continue
+		}
+		if outside := nat.SeenAs(*n, from); outside.IsValid() {
+			w.addresses[outside] = true
 		}
 	}
 }
@@ -100,25 +121,36 @@ func (w *watched) between(e natflow.Entry) bool {
 
 // matches are the conditions of rules that select the packets: each is for one rule.
 func (w *watched) matches() []string {
-	protocol := map[string]string{"icmp": "{ icmp, ipv6-icmp }"}[w.protocol]
-	if protocol == "" {
-		protocol = w.protocol
+	family, protocol := "ip", w.protocol
+	if w.six {
+		family = "ip6"
 	}
 	match := "meta l4proto " + protocol
+	switch {
+	case protocol == "icmp" && w.six:
+		match = "icmpv6 type { echo-request, echo-reply }"
+	case protocol == "icmp":
+		match = "icmp type { echo-request, echo-reply }"
+	}
 	var addresses []string
 	for _, a := range slices.SortedFunc(maps.Keys(w.addresses), netip.Addr.Compare) {
-		if a.Is4() {
+		if a.Is6() == w.six {
 			addresses = append(addresses, a.String())
 		}
 	}
-	if len(addresses) == len(w.addresses) && len(addresses) > 0 {
-		match += fmt.Sprintf(" ip saddr { %[1]s } ip daddr { %[1]s }", strings.Join(addresses, ", "))
+	if len(addresses) > 0 {
+		match += fmt.Sprintf(" %[1]s saddr { %[2]s } %[1]s daddr { %[2]s }", family, strings.Join(addresses, ", "))
 	}
-	if len(w.ports) == 0 {
-		return []string{match}
+	matches := []string{match}
+	if len(w.ports) > 0 {
+		ports := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(w.ports)), ", "), "[]")
+		matches = []string{match + " th dport { " + ports + " }", match + " th sport { " + ports + " }"}
 	}
-	ports := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(w.ports)), ", "), "[]")
-	return []string{match + " th dport { " + ports + " }", match + " th sport { " + ports + " }"}
+	if w.six {
+		// Without these nobody finds the next machine, and a firewall that drops them is easily written.
+		matches = append(matches, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }")
+	}
+	return matches
 }
 
 func (t Tracer) counts(ctx context.Context, domain string) []nft.Count {
