@@ -58,6 +58,16 @@ func run(args []string, in io.Reader, out, complaints io.Writer) int {
 			return exitProblem
 		}
 		return exitOK
+	case helper.Grow:
+		did, err := system.Grow()
+		if err != nil {
+			fmt.Fprintln(complaints, "labctl-guest:", err)
+			return exitProblem
+		}
+		if did != "" {
+			fmt.Fprintln(complaints, did)
+		}
+		return exitOK
 	case helper.Snapshot:
 		return serve(in, out, complaints, build, system.Snapshot)
 	case helper.Converge:

@@ -43,6 +43,12 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 	}
 	t := s.task(ctx, guest, kept)
 	t.Changed = append(t.Changed, did...)
+	switch grown, err := s.Grow(); {
+	case err != nil:
+		t.Problem("", err)
+	case grown != "":
+		t.Did("%s", grown)
+	}
 	if err := t.remember(kept.Mark); err != nil {
 		t.Problem("", err)
 	}

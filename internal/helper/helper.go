@@ -38,6 +38,7 @@ const (
 	Boot     = "boot"     // makes so what was kept, or else what the seed disc says
 	Settle   = "settle"   // started by boot: keeps the network so for a while, whatever the system's own daemon does
 	Lease    = "lease"    // called by the DHCP client that the helper started, with the action as second argument
+	Grow     = "grow"     // called in the micro image where its disk has grown: makes the file system on it as large
 	Version  = "version"  // → Response with Build alone
 )
 
