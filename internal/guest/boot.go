@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/labctl/labctl/internal/guest/disk"
 	"github.com/labctl/labctl/internal/helper"
 	"github.com/labctl/labctl/schema"
 )
@@ -55,6 +56,14 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 	t.apply()
 	t.Problem("", s.background(ctx))
 	return helper.Response{Protocol: helper.Protocol, Mark: kept.Mark, Changed: t.Changed, Problems: t.Problems}, nil
+}
+
+// Grow has the file system of the micro image's disk grow with it; other systems see to that themselves.
+func (s System) Grow() (string, error) {
+	if s.Root != "" {
+		return "", nil
+	}
+	return disk.Grow(filepath.Dir(helper.PersistPath))
 }
 
 // seed reads the guest's configuration off the seed disc.

@@ -1,4 +1,5 @@
-package guest
+// Package disk has a mounted file system grow with the disk that it is on.
+package disk
 
 import (
 	"encoding/binary"
@@ -13,8 +14,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/labctl/labctl/internal/helper"
 )
 
 // growIoctl asks the kernel to make a mounted ext4 as large as the number of blocks that its argument points to: EXT4_IOC_RESIZE_FS,
@@ -27,16 +26,15 @@ const (
 	superblock64 = 0x80 // in the incompatible features: numbers of blocks have an upper half
 )
 
-// Grow makes the file system of the micro image's disk as large as the disk, which may have grown since, also while the guest runs. It
-// returns what it did, "" for nothing. In other systems that is left to the system.
-func (s System) Grow() (string, error) {
-	dir := s.path(filepath.Dir(helper.PersistPath))
+// Grow makes the ext4 that is mounted at a folder as large as its disk, which may have grown since, also while the guest runs. It
+// returns what it did, "" for nothing. A folder that is part of a larger file system is left to the system.
+func Grow(dir string) (string, error) {
 	var at, above unix.Stat_t
 	if err := errors.Join(unix.Stat(dir, &at), unix.Stat(filepath.Dir(dir), &above)); err != nil {
 		return "", nil //nolint:nilerr // there is none
 	}
 	if at.Dev == above.Dev {
-		return "", nil // no file system of its own: not the micro image
+		return "", nil // no file system of its own
 	}
 	sys := fmt.Sprintf("/sys/dev/block/%d:%d/", unix.Major(at.Dev), unix.Minor(at.Dev))
 	device, bytes, err := blockDevice(sys)
