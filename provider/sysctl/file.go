@@ -89,7 +89,7 @@ func parse(text string) (f *file, ok bool) {
 func setting(line string) (key, value string, ok bool) {
 	key, value, ok = strings.Cut(line, "=")
 	key = strings.TrimSpace(key)
-	return key, normal(value), ok && key != ""
+	return key, normal(value), ok && key != "" && key[0] != '#' && key[0] != ';' // sysctl.d(5): these begin comments
 }
 
 // render is the text of a file, in the order in which it is to be loaded.

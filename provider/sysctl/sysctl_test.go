@@ -289,6 +289,7 @@ func TestForgetKeepsTheSettings(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("# labctl lab=a address=host.sysctl v=1\n# before: x = 1\nx = 2\n# leaving: y = 3\n")
 	f.Add("# labctl lab=a address=host.sysctl v=1\n=\n# before: \n# leaving: # before: a=b")
+	f.Add("# labctl lab=a address=host.sysctl v=1\n #x = 1\n# leaving: ;y=2\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, ok := parse(text)
 		if !ok {

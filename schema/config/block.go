@@ -67,10 +67,11 @@ func (s *scope) made(d *source.Decl, m *made) {
 // value is what a reference to the block gives. An instance in error is unknown, so that nothing more is said about it.
 func (m *made) value() cty.Value {
 	values := make([]cty.Value, len(m.nodes))
+	var objects decode.Objects
 	for i, node := range m.nodes {
 		values[i] = cty.DynamicVal
 		if !node.Failed {
-			values[i] = decode.Object(node)
+			values[i] = objects.Of(node)
 		}
 	}
 	return gather(m.list, m.meta, values)

@@ -73,7 +73,7 @@ func Load(dir string, opts Options) (*Result, hcl.Diagnostics) {
 	e := &evaluator{
 		reader: reader, functions: function.All(abs), lab: name, dir: abs, base: base,
 		assembler: assemble.New(name, base, reader, opts.Systems), failed: make(map[*source.Decl]bool), secrets: make(map[string]bool), roots: make(map[string]bool),
-		scopes: make(map[*source.Module][]*scope), contexts: make(map[contextKey]*hcl.EvalContext),
+		scopes: make(map[*source.Module][]*scope), contexts: make(map[contextKey]*hcl.EvalContext), signatures: make(map[*source.Decl]*signature),
 	}
 	e.diags = append(e.diags, l.Diags...)
 	e.labBlock(root, opts.Version)

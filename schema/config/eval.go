@@ -15,17 +15,18 @@ import (
 
 // evaluator evaluates declarations in order, each once for every instance of its module.
 type evaluator struct {
-	reader    *decode.Reader
-	functions map[string]ctyfunction.Function
-	lab       string
-	dir, base string
-	assembler *assemble.Assembler
-	values    *variableValues
-	failed    map[*source.Decl]bool
-	scopes    map[*source.Module][]*scope
-	contexts  map[contextKey]*hcl.EvalContext
-	secrets   map[string]bool // texts that no message may show
-	roots     map[string]bool // those of them that are a variable's value
+	reader     *decode.Reader
+	functions  map[string]ctyfunction.Function
+	lab        string
+	dir, base  string
+	assembler  *assemble.Assembler
+	values     *variableValues
+	failed     map[*source.Decl]bool
+	scopes     map[*source.Module][]*scope
+	contexts   map[contextKey]*hcl.EvalContext
+	signatures map[*source.Decl]*signature
+	secrets    map[string]bool // texts that no message may show
+	roots      map[string]bool // those of them that are a variable's value
 
 	description string
 	outputs     []schema.Output

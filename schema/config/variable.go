@@ -94,9 +94,14 @@ func capitalized(text string) string {
 
 // variable finds a variable's value in one scope: what the call or the user gives, or the default.
 func (e *evaluator) variable(d *source.Decl, s *scope) cty.Value {
-	sig, diags := e.signature(d)
-	e.diags = append(e.diags, diags...)
-	v, at, given := e.given(d, s, &sig)
+	sig := e.signatures[d]
+	if sig == nil { // it is the same in all instances of the module
+		read, diags := e.signature(d)
+		e.diags = append(e.diags, diags...)
+		sig = &read
+		e.signatures[d] = sig
+	}
+	v, at, given := e.given(d, s, sig)
 	switch {
 	case given && v.IsNull() && !sig.nullable && sig.fallback != cty.NilVal:
 		given = false

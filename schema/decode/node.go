@@ -56,9 +56,9 @@ type Value struct {
 	cty.Value
 	Expr      hcl.Expression // nil for a default and for what labctl derived
 	Sensitive bool
-	partial   bool     // something in it is not known
-	missing   bool     // something in it is not known that is no part of a block
-	secrets   []string // the texts in it that are sensitive; nil where all are
+	partial   bool      // something in it is not known
+	missing   bool      // something in it is not known that is no part of a block
+	secrets   *[]string // the texts in it that are sensitive; nil where all are
 }
 
 // Place is where the expression stands.
@@ -228,7 +228,8 @@ func Evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (Value, hcl.Diagnostics
 		var marks cty.ValueMarks
 		out.Value, marks = v.UnmarkDeep()
 		if _, out.Sensitive = marks[function.Sensitive]; out.Sensitive {
-			out.secrets = secretTexts(v, false, nil)
+			texts := function.Secrets(v, false)
+			out.secrets = &texts
 		}
 	}
 	return out, diag.Coded(diag.Evaluation, diags)

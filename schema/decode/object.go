@@ -15,8 +15,23 @@ import (
 
 // Object is what a reference to the node gives: all of its arguments, null where not set, and its nested blocks: by label, or
 // in order where they have none.
-func Object(n *Node) cty.Value {
-	attrs := make(map[string]cty.Value, len(n.Def.Attrs)+len(n.Def.Blocks))
+func Object(n *Node) cty.Value { return new(Objects).Of(n) }
+
+// Objects makes objects of many nodes. It keeps the maps that they are made from, one for each depth: cty copies what it is given.
+type Objects struct {
+	maps  []map[string]cty.Value
+	depth int
+}
+
+// Of is Object.
+func (o *Objects) Of(n *Node) cty.Value {
+	if o.depth == len(o.maps) {
+		o.maps = append(o.maps, make(map[string]cty.Value, len(n.Def.Attrs)+len(n.Def.Blocks)))
+	}
+	attrs := o.maps[o.depth]
+	clear(attrs)
+	o.depth++
+	defer func() { o.depth-- }()
 	for i := range n.Def.Attrs {
 		def := &n.Def.Attrs[i]
 		if def.Type == table.Static || metaName(def.Name) {
@@ -36,7 +51,7 @@ func Object(n *Node) cty.Value {
 	}
 	for i := range n.Def.Blocks {
 		if def := &n.Def.Blocks[i]; def.Kind != "lifecycle" {
-			attrs[def.Kind] = blocksObject(n, def)
+			attrs[def.Kind] = o.blocks(n, def)
 		}
 	}
 	return cty.ObjectVal(attrs)
@@ -66,10 +81,10 @@ func null(def *table.Attr) cty.Value {
 	return cty.NullVal(cty.String)
 }
 
-func blocksObject(n *Node, def *table.Block) cty.Value {
+func (o *Objects) blocks(n *Node, def *table.Block) cty.Value {
 	if def.Count == table.AtMost1 || def.Count == table.Exactly1 {
 		if child := n.Child(def.Kind); child != nil {
-			return Object(child)
+			return o.Of(child)
 		}
 		return cty.NullVal(cty.DynamicPseudoType)
 	}
@@ -81,11 +96,11 @@ func blocksObject(n *Node, def *table.Block) cty.Value {
 	}
 	if len(def.Labels) == 0 {
 		var list []cty.Value
-		n.Each(def.Kind, func(child *Node) { list = append(list, Object(child)) })
+		n.Each(def.Kind, func(child *Node) { list = append(list, o.Of(child)) })
 		return cty.TupleVal(list)
 	}
 	byLabel := make(map[string]cty.Value)
-	n.Each(def.Kind, func(child *Node) { byLabel[child.Labels[len(child.Labels)-1].Text] = Object(child) })
+	n.Each(def.Kind, func(child *Node) { byLabel[child.Labels[len(child.Labels)-1].Text] = o.Of(child) })
 	return cty.ObjectVal(byLabel)
 }
 

@@ -36,7 +36,7 @@ func (n *Node) Secrets(into map[string]bool) {
 		case v.Sensitive && v.secrets == nil:
 			Secrets(v.Value, into)
 		case v.Sensitive:
-			for _, text := range v.secrets {
+			for _, text := range *v.secrets {
 				into[text] = true
 			}
 		}
@@ -48,29 +48,9 @@ func (n *Node) Secrets(into map[string]bool) {
 
 // Secrets collects the texts in a value.
 func Secrets(v cty.Value, into map[string]bool) {
-	for _, text := range secretTexts(v, true, nil) {
+	for _, text := range function.Secrets(v, true) {
 		into[text] = true
 	}
-}
-
-// secretTexts adds the texts of a value that are sensitive, or are in something that is: what else stands in a list with a secret is
-// none.
-func secretTexts(v cty.Value, within bool, texts []string) []string {
-	v, marks := v.Unmark()
-	if _, ok := marks[function.Sensitive]; ok {
-		within = true
-	}
-	switch {
-	case !v.IsKnown() || v.IsNull():
-	case v.Type() == cty.String && within:
-		return append(texts, v.AsString())
-	case v.CanIterateElements():
-		for it := v.ElementIterator(); it.Next(); {
-			_, element := it.Element()
-			texts = secretTexts(element, within, texts)
-		}
-	}
-	return texts
 }
 
 // SensitivePaths lists the arguments whose values must not be shown, by path in the language's words.

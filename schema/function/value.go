@@ -167,12 +167,6 @@ func isSensitive() function.Function {
 	})
 }
 
-// mark is the type of Sensitive, so that no other package's mark equals it.
-type mark string
-
-// Sensitive is the mark on values that must not be shown.
-const Sensitive mark = "sensitive"
-
 // asList turns any sequence into its elements.
 func asList(v cty.Value) []cty.Value {
 	if v.LengthInt() == 0 {
