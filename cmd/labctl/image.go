@@ -58,7 +58,7 @@ func makeImage(ctx context.Context, out io.Writer, images *image.Provider, want 
 	}
 	key := want.Body.(*schema.Image).Key
 	if change.Action == provider.NoOp {
-		fmt.Fprintf(out, "The image %s is there and up to date (%s).\n", want.Addr.Name, key)
+		fmt.Fprintf(out, "The image %s is there (%s).\n", want.Addr.Name, key)
 		return nil
 	}
 	if err := images.Apply(ctx, "", change); err != nil {
@@ -73,7 +73,7 @@ func newImageBuild(o *options) *cobra.Command {
 		Use:   "build KIND",
 		Short: "Make a built-in image: micro or debian",
 		Long: `Makes a built-in image and keeps it in labctl's pool, where every lab whose image block has the same name and
-'build' finds it. One that is there and up to date is left as it is.`,
+'build' finds it. One that is there and up to date is left as it is, and one of an older labctl where machines stand on it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			images, err := pool(cmd, o)
@@ -82,6 +82,11 @@ func newImageBuild(o *options) *cobra.Command {
 			}
 			body := &schema.Image{Name: args[0], Build: args[0]}
 			body.Key = schema.ImageKey(*body)
+			if used, err := imageUsers(nil, session.DataRoot); err != nil {
+				return err
+			} else if err := images.DropOutdated(cmd.Context(), body.Key, used); err != nil {
+				return err
+			}
 			want := schema.Resource{Addr: schema.Addr{Kind: "image", Name: args[0]}, Body: body}
 			return makeImage(cmd.Context(), cmd.OutOrStdout(), images, want)
 		},

@@ -50,7 +50,7 @@ func newRestart(o *options) *cobra.Command {
 		if err := h.Conn.Start(ctx, domain); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a whole distribution, without KVM
 		defer cancel()
 		return h.Conn.WaitAgent(ctx, domain)
 	}}

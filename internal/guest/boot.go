@@ -33,7 +33,8 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 		return helper.Response{}, err
 	}
 	guest := kept.Guest
-	if guest == nil || did != nil { // the first boot
+	first := guest == nil || did != nil
+	if first {
 		if guest, err = s.seed(); err != nil {
 			return helper.Response{}, err
 		}
@@ -54,6 +55,9 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 		t.Problem("", err)
 	}
 	t.apply()
+	if first {
+		t.takeOverNetplan()
+	}
 	t.Problem("", s.background(ctx))
 	return helper.Response{Protocol: helper.Protocol, Mark: kept.Mark, Changed: t.Changed, Problems: t.Problems}, nil
 }

@@ -117,8 +117,9 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 	}
 	t := s.task(ctx, request.Guest, kept)
 	t.Changed = append(t.Changed, did...)
+	late := t.awaitFirstBoot()
 	t.observe()
-	if did == nil && len(t.Problems) == 0 && t.keep.Mark == request.Mark && t.isKept() && t.converged() {
+	if late == nil && did == nil && len(t.Problems) == 0 && t.keep.Mark == request.Mark && t.isKept() && t.converged() {
 		return t.response()
 	}
 	if err := t.remember(request.Mark); err != nil {
@@ -137,6 +138,7 @@ func (s System) Converge(ctx context.Context, request helper.Request) helper.Res
 		t.observe()
 		t.Problems = append(found, t.Problems...)
 	}
+	t.Problem("", late)
 	return t.response()
 }
 

@@ -68,6 +68,7 @@ type Response struct {
 
 // FirstBoot is what the first boot was told and what no later one repeats.
 type FirstBoot struct {
+	Failed   string      `json:"failed,omitempty"` // what cloud-init said that it could not do
 	Packages []string    `json:"packages,omitempty"`
 	UserData string      `json:"user_data,omitempty"`
 	SSH      *schema.SSH `json:"ssh,omitempty"`

@@ -23,8 +23,10 @@ func metaData(instance, hostname string) []byte {
 	return []byte(text)
 }
 
-// install puts the helper and its unit in place on the first boot. It is for cloud-init's bootcmd, which runs on every
-// boot: it does nothing where the helper is there already.
+// install puts the helper and its unit in place on the first boot and calls the helper, as the unit will on later boots. It is for
+// cloud-init's bootcmd, which runs on every boot, with the network up and before the agent: it does nothing where the helper is there
+// already. The service manager is not told of the unit before the next boot, since for that it would read all units again, which
+// takes longer than all the rest. What the helper cannot do yet, for want of a user say, it does once the agent calls it.
 const install = `set -e
 [ -x /usr/local/sbin/labctl-guest ] && exit 0
 mkdir -p /run/labctl-seed
@@ -36,13 +38,13 @@ gzip -dc /run/labctl-seed/` + HelperPath + ` >/usr/local/sbin/labctl-guest.new
 chmod 0755 /usr/local/sbin/labctl-guest.new
 mv /usr/local/sbin/labctl-guest.new /usr/local/sbin/labctl-guest
 umount /run/labctl-seed
-if command -v systemctl >/dev/null; then
+if [ -d /run/systemd/system ]; then
   cat >/etc/systemd/system/labctl-guest.service <<'EOT'
 [Unit]
 Description=Converge this guest to what its lab declares
 Documentation=https://github.com/labctl/labctl
 After=network.target systemd-networkd.service systemd-sysctl.service nftables.service
-Before=qemu-guest-agent.service
+Before=qemu-guest-agent.service cloud-config.service
 
 [Service]
 Type=oneshot
@@ -52,9 +54,9 @@ ExecStart=/usr/local/sbin/labctl-guest boot
 [Install]
 WantedBy=multi-user.target
 EOT
-  systemctl daemon-reload
-  systemctl enable labctl-guest.service
-  systemctl start --no-block labctl-guest.service
+  mkdir -p /etc/systemd/system/multi-user.target.wants
+  ln -sf /etc/systemd/system/labctl-guest.service /etc/systemd/system/multi-user.target.wants/
+  /usr/local/sbin/labctl-guest boot || :
 else
   cat >/etc/init.d/labctl-guest <<'EOT'
 #!/sbin/openrc-run

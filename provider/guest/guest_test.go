@@ -217,6 +217,18 @@ func TestFirstBootOnlyAttributesAreNoDrift(t *testing.T) {
 	}
 }
 
+func TestFailedFirstBootIsTold(t *testing.T) {
+	p, m, want := setup(t, newMachine)
+	m.first = &helper.FirstBoot{Failed: "package-update-upgrade-install"}
+	if err := p.Apply(t.Context(), "lab", provider.Change{Addr: want.Addr, Action: provider.Create, Want: &want}); err != nil {
+		t.Fatal(err)
+	}
+	change, _ := read(t, p, want)
+	if change.Action != provider.NoOp || !strings.Contains(change.Why, "package-update-upgrade-install") || !strings.Contains(change.Why, "replace the machine") {
+		t.Errorf("%+v", change)
+	}
+}
+
 func TestGuestGoesWithItsMachine(t *testing.T) {
 	p, m, want := setup(t, newMachine)
 	_, have := read(t, p, want)

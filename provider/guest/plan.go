@@ -124,10 +124,14 @@ func ruleDetail(d nft.Difference) provider.Detail {
 	return detail
 }
 
-// firstBoot says which attributes were declared otherwise when the guest was first booted: no later boot reads them.
+// firstBoot says which attributes were declared otherwise when the guest was first booted, since no later boot reads them, or what
+// that boot did not manage.
 func firstBoot(told *helper.FirstBoot, want *schema.Guest) string {
 	if told == nil {
 		return ""
+	}
+	if told.Failed != "" {
+		return "its first boot did not do all that was declared (" + told.Failed + "): replace the machine to have it done"
 	}
 	var names []string
 	if !slices.Equal(told.Packages, want.Packages) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,25 @@ func (p *Provider) stale(ctx context.Context, m *Manifest) []provider.Detail {
 		return nil // a whole image serves, also on a machine that cannot build it again
 	}
 	return compareSources(m.From, sources(in))
+}
+
+// Outdated reports whether this labctl would make an image in the pool otherwise, though it serves as it is: a disk stays while
+// machines stand on it.
+func (p *Provider) Outdated(m *Manifest) bool {
+	return m.Image.Build == "debian" && len(compareSources(m.From, []Source{{"labctl", debian.Recipe()}})) > 0
+}
+
+// DropOutdated removes the image of a key from the pool where it is outdated and not used, so that it is made anew. One that is
+// not there is none.
+func (p *Provider) DropOutdated(ctx context.Context, key string, used func(key string) bool) error {
+	m, err := p.pool.Manifest(key)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!p.Outdated(m) || used(key)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.pool.Remove(ctx, key)
 }
 
 func compareSources(have, want []Source) []provider.Detail {

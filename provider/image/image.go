@@ -151,7 +151,7 @@ func (p *Provider) make(ctx context.Context, scratch string, m *Manifest) error 
 	case m.Image.Build == "micro":
 		return p.makeMicro(ctx, scratch, m)
 	case m.Image.Build == "debian":
-		m.Cmdline = debian.Cmdline
+		m.Cmdline, m.From = debian.Cmdline, []Source{{"labctl", debian.Recipe()}}
 		return debian.Build(ctx, p.host, scratch, debian.Options{Packages: m.Image.Packages})
 	case m.Image.Build == "" && m.Image.Source != "":
 		return p.makeFromSource(ctx, scratch, m)

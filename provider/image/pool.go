@@ -193,6 +193,19 @@ func (p Pool) Prune(keep func(*Manifest) bool) ([]string, error) {
 	return removed, nil
 }
 
+// Remove takes an image out of the pool. No machine must stand on it.
+func (p Pool) Remove(ctx context.Context, key string) error {
+	unlock, err := p.Lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.Remove(filepath.Join(p.Path(key), manifestName)); err != nil { // first: what is not whole is no image
+		return err
+	}
+	return os.RemoveAll(p.Path(key))
+}
+
 // leftover tells what an interrupted build or fetch leaves, and of which image it is.
 func leftover(name string) (key string, ok bool) {
 	for _, prefix := range []string{scratchPrefix, partialPrefix} {

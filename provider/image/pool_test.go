@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image/debian"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -155,6 +156,46 @@ func TestPrune(t *testing.T) {
 	for path, want := range map[string]bool{p.Pool().Path(kept.Key): true, building: true, interrupted: false, part: false, part + ".json": false, p.Pool().Path(other.Key): false} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s: there is %v, want %v", path, err == nil, want)
+		}
+	}
+}
+
+func TestRemove(t *testing.T) {
+	p, img := pooled(t)
+	if err := p.Pool().Remove(t.Context(), img.Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Pool().Manifest(img.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if err := p.Pool().Remove(t.Context(), img.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+// A Debian of another recipe is outdated, and yet no plan touches it: machines stand on it.
+func TestOutdated(t *testing.T) {
+	p, img := pooled(t)
+	m, err := p.Pool().Manifest(img.Key)
+	if err != nil || p.Outdated(m) {
+		t.Fatalf("an image from a file is outdated: %v", err)
+	}
+	for recipe, want := range map[string]bool{debian.Recipe(): false, "another": true} {
+		m.Image.Build, m.From = "debian", []Source{{"labctl", recipe}}
+		if p.Outdated(m) != want || p.stale(t.Context(), m) != nil {
+			t.Errorf("recipe %s: outdated is %t, stale %v", recipe, !want, p.stale(t.Context(), m))
+		}
+	}
+	m.Image.Build, m.From = "debian", []Source{{"labctl", "another"}}
+	if err := m.write(p.Pool().Path(img.Key)); err != nil {
+		t.Fatal(err)
+	}
+	for _, used := range []bool{true, false, false} { // the third time it is not there
+		if err := p.DropOutdated(t.Context(), img.Key, func(string) bool { return used }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Pool().Manifest(img.Key); errors.Is(err, fs.ErrNotExist) == used {
+			t.Errorf("used is %t: %v", used, err)
 		}
 	}
 }

@@ -1,13 +1,17 @@
 // Package debian builds a whole Debian guest with mmdebstrap(1), from the machine's own apt sources.
 //
 // The guest is a minimal system with systemd, systemd-networkd under netplan, cloud-init (NoCloud alone), the QEMU guest agent,
-// nftables and an ssh server, on one ext4 without partitions. Its kernel and initrd are kept beside the disk and booted directly, so that no
-// boot loader is needed; a kernel that is upgraded in a guest is therefore not the one that the guest boots.
+// nftables and an ssh server, on one ext4 without partitions. Its kernel is kept beside the disk with a small initrd (see the folder
+// initrd) and booted directly, so that no boot loader is needed; a kernel that is upgraded in a guest is therefore not the one that the
+// guest boots.
 package debian
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +25,7 @@ import (
 )
 
 // Cmdline is the kernel command line that the image is made for.
-const Cmdline = "root=LABEL=" + label + " ro console=ttyS0 quiet"
+const Cmdline = "root=LABEL=" + label + " rw console=ttyS0 quiet"
 
 const (
 	label = "labctl-debian"
@@ -30,15 +34,43 @@ const (
 
 // packages are what the guest is made of, beside Debian's required ones.
 var packages = [...]string{
-	"linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs", "netplan.io", "systemd-resolved",
+	"linux-image-cloud-amd64", "busybox-static", "systemd-sysv", "udev", "dbus", "kmod", "e2fsprogs", "netplan.io", "systemd-resolved",
 	"cloud-init", "qemu-guest-agent", "openssh-server", "nftables", "conntrack", "iproute2", "iputils-ping", "ncat", "tcpdump", "sudo",
-	"ca-certificates", "less", "vim-tiny",
+	"ca-certificates", "less", "vim-tiny", "netbase",
+}
+
+// disabled are units that Debian enables and no lab needs: work for a system that runs for months and reaches the archive.
+var disabled = [...]string{
+	"timers.target.wants/apt-daily.timer", "timers.target.wants/apt-daily-upgrade.timer", "timers.target.wants/dpkg-db-backup.timer",
+	"timers.target.wants/e2scrub_all.timer", "timers.target.wants/fstrim.timer", "multi-user.target.wants/e2scrub_reap.service",
+	"sysinit.target.wants/systemd-pstore.service",
 }
 
 // overlay is the guest's files that differ from the packages' own.
 //
 //go:embed all:overlay
 var overlay embed.FS
+
+// Recipe is a digest of what this package puts into the image by itself: images of two recipes differ, whatever Debian's archive
+// has.
+func Recipe() string {
+	sum := sha256.New()
+	fmt.Fprintln(sum, "format 3", packages, drivers, applets, disabled, Cmdline, size)
+	sum.Write(initProgram)
+	err := fs.WalkDir(overlay, "overlay", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := overlay.ReadFile(name)
+		fmt.Fprintln(sum, name, len(data))
+		sum.Write(data)
+		return err
+	})
+	if err != nil {
+		panic(err) // embedded: it cannot fail
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
 
 // Options say what to build.
 type Options struct {
@@ -67,9 +99,17 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) error {
 	if errs := Missing(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	suite, err := suiteOf(o.Root)
+	if err != nil {
+		return err
+	}
+	sources, err := sourcesOf(o.Root, suite)
+	if err != nil {
+		return err
+	}
 	root := filepath.Join(dir, "root")
 	defer os.RemoveAll(root)
-	if err := install(ctx, h, root, o); err != nil {
+	if err := install(ctx, h, root, suite, sources, o.Packages); err != nil {
 		return err
 	}
 	if err := provider.Step(ctx, "configure"); err != nil {
@@ -78,10 +118,15 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) error {
 	if err := finish(root); err != nil {
 		return err
 	}
-	for _, part := range [][2]string{{"vmlinuz", "kernel"}, {"initrd.img", "initrd"}} {
-		if err := takeOut(root, part[0], filepath.Join(dir, part[1])); err != nil {
-			return err
-		}
+	if err := sources.install(o.Root, root); err != nil {
+		return err
+	}
+	release, err := takeKernel(root, filepath.Join(dir, "kernel"))
+	if err != nil {
+		return err
+	}
+	if err := writeInitrd(root, release, filepath.Join(dir, "initrd")); err != nil {
+		return fmt.Errorf("make the initrd: %w", err)
 	}
 	if err := provider.Step(ctx, "make disk"); err != nil {
 		return err
@@ -100,35 +145,37 @@ func Build(ctx context.Context, h host.Host, dir string, o Options) error {
 }
 
 // install unpacks and configures the packages into the folder root.
-func install(ctx context.Context, h host.Host, root string, o Options) error {
-	suite, err := suiteOf(o.Root)
-	if err != nil {
-		return err
-	}
-	sources, err := sourcesOf(o.Root)
-	if err != nil {
-		return err
-	}
+func install(ctx context.Context, h host.Host, root, suite string, sources aptSources, further []string) error {
 	proxies, err := proxiesOf(ctx, h)
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp("", "labctl-sources-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	paths, err := sources.write(scratch)
 	if err != nil {
 		return err
 	}
 	if err := provider.Step(ctx, "install Debian "+suite); err != nil {
 		return err
 	}
-	// In a mount namespace of its own, so that what mmdebstrap mounts goes with it, also when it is killed.
+	// In a mount namespace of its own, so that what mmdebstrap mounts goes with it, also when it is killed. INITRD=No has Debian's
+	// hooks of the kernel leave out the initrd: the guest gets another.
 	args := []string{
-		"unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
-		"--include=" + strings.Join(append(packages[:], o.Packages...), ","),
+		"unshare", "--mount", "--propagation", "private", "env", "INITRD=No", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
+		"--include=" + strings.Join(append(packages[:], further...), ","),
 		"--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 	}
-	args = append(append(append(args, proxies...), suite, root), sources...)
+	args = append(append(append(args, proxies...), suite, root), paths...)
 	if _, err := h.Run(ctx, host.Cmd(args...)); err != nil {
 		return &provider.Error{
 			Op: "install Debian " + suite, Err: lastLine(err), Detail: err.Error(),
-			Hint: "the packages come from this machine's own apt sources (" + strings.Join(sources, ", ") + "): apt-get update tells whether they are reachable",
+			Hint: "the packages come from this machine's own apt sources (" + strings.Join(sources.names(), ", ") + "): apt-get update tells whether they are reachable",
 		}
 	}
 	return nil
@@ -167,38 +214,6 @@ func suiteOf(root string) (string, error) {
 		}
 	}
 	return values["VERSION_CODENAME"], nil
-}
-
-// sourcesOf lists the machine's files of apt sources that have any.
-func sourcesOf(root string) ([]string, error) {
-	found := []string{filepath.Join(root, "/etc/apt/sources.list")}
-	for _, pattern := range []string{"*.list", "*.sources"} {
-		paths, err := filepath.Glob(filepath.Join(root, "/etc/apt/sources.list.d", pattern))
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, paths...)
-	}
-	var used []string
-	for _, path := range found {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "deb ") || strings.HasPrefix(line, "deb\t") || strings.HasPrefix(line, "Types:") {
-				used = append(used, path)
-				break
-			}
-		}
-	}
-	if len(used) == 0 {
-		return nil, &provider.Error{Op: "build debian image", Err: errors.New("this machine has no apt sources"), Hint: "see sources.list(5)"}
-	}
-	return used, nil
 }
 
 // proxiesOf are the options that let mmdebstrap's apt use the machine's own proxies.
@@ -247,10 +262,17 @@ func finish(root string) error {
 	for i, path := range own {
 		own[i] = filepath.Join(root, path)
 	}
-	for _, path := range append(append(keys, lists...), own...) {
+	units := make([]string, len(disabled))
+	for i, unit := range disabled {
+		units[i] = filepath.Join(root, "etc/systemd/system", unit)
+	}
+	for _, path := range slices.Concat(keys, lists, own, units) {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}
+	}
+	if err := giveBash(filepath.Join(root, "etc/default/useradd")); err != nil {
+		return err
 	}
 	// Empty, and not absent: systemd then makes a new one, and does not take the boot for the first one of an installation.
 	if err := os.WriteFile(filepath.Join(root, "etc/machine-id"), nil, 0o444); err != nil {
@@ -270,18 +292,28 @@ func finish(root string) error {
 	return err
 }
 
-// takeOut copies the newest of the files NAME-VERSION in the guest's /boot.
-func takeOut(root, name, to string) error {
-	paths, err := filepath.Glob(filepath.Join(root, "boot", name+"-*"))
+// giveBash has users that cloud-init makes get the shell that adduser(8) would give them, not useradd(8)'s plain one.
+func giveBash(defaults string) error {
+	text, err := os.ReadFile(defaults)
 	if err != nil {
 		return err
+	}
+	return os.WriteFile(defaults, bytes.Replace(text, []byte("\nSHELL=/bin/sh\n"), []byte("\nSHELL=/bin/bash\n"), 1), 0o644)
+}
+
+// takeKernel copies the newest kernel in the guest's /boot and returns its release.
+func takeKernel(root, to string) (release string, err error) {
+	paths, err := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
+	if err != nil {
+		return "", err
 	}
 	if len(paths) == 0 {
-		return fmt.Errorf("the installed Debian has no /boot/%s", name)
+		return "", errors.New("the installed Debian has no /boot/vmlinuz-*")
 	}
-	data, err := os.ReadFile(slices.Max(paths))
+	newest := slices.Max(paths)
+	data, err := os.ReadFile(newest)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(to, data, 0o644)
+	return strings.TrimPrefix(filepath.Base(newest), "vmlinuz-"), os.WriteFile(to, data, 0o644)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -42,25 +43,45 @@ func TestSuite(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
+	const own = "deb [arch=amd64 signed-by=/keys/own.gpg] http://own.example bookworm-own main\n"
+	const debian = "Types: deb deb-src\n# of the installer\nURIs: http://deb.example/debian\nSuites: bookworm bookworm-updates\nSigned-By: /keys/debian.gpg\n"
 	root := tree(t, map[string]string{
-		"etc/apt/sources.list":                  "# nothing here\n\n",
-		"etc/apt/sources.list.d/debian.sources": "Types: deb\nURIs: http://deb.example/debian\n",
-		"etc/apt/sources.list.d/own.list":       "deb [signed-by=/x] http://own.example stable main\n",
-		"etc/apt/sources.list.d/off.list":       "# deb http://off.example stable main\n",
-		"etc/apt/sources.list.d/old.list.bak":   "deb http://old.example stable main\n",
+		"etc/apt/sources.list": "# nothing here\n\n",
+		"etc/apt/sources.list.d/debian.sources": "\n" + debian + "\nTypes: deb\nURIs: http://old.example\nSuites: bullseye\n \nTypes: deb\n" +
+			"Enabled: no\nURIs: http://off.example\nSuites: bookworm\n",
+		"etc/apt/sources.list.d/own.list":     own + "deb-src http://own.example bookworm main\ndeb http://own.example bookwormish main\n",
+		"etc/apt/sources.list.d/off.list":     "# deb http://off.example bookworm main\n",
+		"etc/apt/sources.list.d/foreign.list": "deb https://foreign.example stable main\n",
+		"etc/apt/sources.list.d/old.list.bak": "deb http://old.example bookworm main\n",
+		"keys/own.gpg":                        "own key", "keys/debian.gpg": "not this one",
 	})
-	found, err := sourcesOf(root)
+	sources, err := sourcesOf(root, "bookworm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, path := range found {
-		found[i] = filepath.Base(path)
+	want := aptSources{
+		files:    map[string]string{"/etc/apt/sources.list.d/debian.sources": debian, "/etc/apt/sources.list.d/own.list": own},
+		keyrings: []string{"/keys/debian.gpg", "/keys/own.gpg"},
 	}
-	if !slices.Equal(found, []string{"own.list", "debian.sources"}) {
-		t.Errorf("sources: %v", found)
+	if !reflect.DeepEqual(sources, want) {
+		t.Errorf("sources: %q", sources)
 	}
-	if _, err := sourcesOf(t.TempDir()); err == nil {
-		t.Errorf("a machine with no sources: no error")
+	guest := tree(t, map[string]string{"keys/debian.gpg": "its own", "etc/apt/sources.list": "mmdebstrap's", "etc/apt/sources.list.d/0000own.list": "too"})
+	if err := sources.install(root, guest); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"keys/debian.gpg": "its own", "keys/own.gpg": "own key", "etc/apt/sources.list.d/own.list": own, "etc/apt/sources.list.d/debian.sources": debian,
+		"etc/apt/sources.list": "", "etc/apt/sources.list.d/0000own.list": "",
+	} {
+		if text, _ := os.ReadFile(filepath.Join(guest, name)); string(text) != want {
+			t.Errorf("the guest's %s is %q, not %q", name, text, want)
+		}
+	}
+	for name, root := range map[string]string{"no sources": t.TempDir(), "none of the release": root} {
+		if _, err := sourcesOf(root, "trixie"); err == nil || !strings.Contains(err.Error(), "trixie") {
+			t.Errorf("a machine with %s: %v", name, err)
+		}
 	}
 }
 
@@ -109,18 +130,22 @@ func TestInstallCommand(t *testing.T) {
 		"etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "etc/apt/sources.list": "deb http://deb.example/debian bookworm main\n",
 	})
 	h := &speaker{}
-	if err := install(t.Context(), h, "/pool/new/root", Options{Packages: []string{"nmap"}, Root: root}); err != nil {
+	sources, err := sourcesOf(root, "bookworm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := install(t.Context(), h, "/pool/new/root", "bookworm", sources, []string{"nmap"}); err != nil {
 		t.Fatal(err)
 	}
 	command := h.said[len(h.said)-1]
-	if !strings.HasPrefix(command, "unshare --mount") || !strings.HasSuffix(command, " bookworm /pool/new/root "+filepath.Join(root, "etc/apt/sources.list")) {
+	if !strings.HasPrefix(command, "unshare --mount") || !strings.Contains(command, " bookworm /pool/new/root ") || !strings.HasSuffix(command, "/sources.list") {
 		t.Errorf("command: %s", command)
 	}
 	if !strings.Contains(command, ",nmap ") || !strings.Contains(command, "cloud-init,") {
 		t.Errorf("packages: %s", command)
 	}
 	h.err = &host.CommandError{Args: []string{"unshare"}, Exit: 1, Stderr: "W: slow\nE: no network\n"}
-	err := install(t.Context(), h, "/pool/new/root", Options{Root: root})
+	err = install(t.Context(), h, "/pool/new/root", "bookworm", sources, nil)
 	known, ok := errors.AsType[*provider.Error](err)
 	if !ok || !strings.Contains(known.Error(), "no network") || !strings.Contains(known.Hint, "etc/apt/sources.list") {
 		t.Errorf("a failed installation: %#v", err)
@@ -132,6 +157,8 @@ func TestFinish(t *testing.T) {
 	root := tree(t, map[string]string{
 		"etc/machine-id": "0123456789abcdef\n", "etc/hostname": "builder\n", "etc/resolv.conf": "nameserver 192.0.2.1\n",
 		"etc/ssh/ssh_host_ed25519_key": "secret", "etc/ssh/sshd_config": "kept", "var/lib/apt/lists/x_Packages": "x",
+		"etc/default/useradd": "# defaults\nSHELL=/bin/sh\n",
+		"etc/systemd/system/timers.target.wants/apt-daily.timer": "x", "etc/systemd/system/timers.target.wants/systemd-tmpfiles-clean.timer": "kept",
 		"etc/apt/apt.conf.d/99mmdebstrap": "x", "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "x", "var/lib/dbus/machine-id": "x",
 	})
 	if err := finish(root); err != nil {
@@ -142,12 +169,14 @@ func TestFinish(t *testing.T) {
 	}
 	for _, name := range []string{
 		"etc/hostname", "etc/ssh/ssh_host_ed25519_key", "var/lib/apt/lists/x_Packages", "etc/apt/apt.conf.d/99mmdebstrap", "var/lib/dbus/machine-id",
+		"etc/systemd/system/timers.target.wants/apt-daily.timer",
 	} {
 		if _, err := os.Lstat(filepath.Join(root, name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
 	}
-	for name, want := range map[string]string{"etc/ssh/sshd_config": "kept", "etc/fstab": "LABEL=" + label, "etc/cloud/cloud.cfg.d/90_labctl.cfg": "NoCloud"} {
+	for name, want := range map[string]string{"etc/ssh/sshd_config": "kept", "etc/default/useradd": "# defaults\nSHELL=/bin/bash\n",
+		"etc/systemd/system/timers.target.wants/systemd-tmpfiles-clean.timer": "kept", "etc/fstab": "LABEL=" + label, "etc/cloud/cloud.cfg.d/90_labctl.cfg": "NoCloud"} {
 		if text, err := os.ReadFile(filepath.Join(root, name)); err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s is %q, %v", name, text, err)
 		}
@@ -157,16 +186,14 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-func TestTakeOut(t *testing.T) {
+func TestTakeKernel(t *testing.T) {
 	root := tree(t, map[string]string{"boot/vmlinuz-6.1.0-10-cloud-amd64": "ten", "boot/vmlinuz-6.1.0-11-cloud-amd64": "eleven"})
 	to := filepath.Join(t.TempDir(), "kernel")
-	if err := takeOut(root, "vmlinuz", to); err != nil {
-		t.Fatal(err)
+	release, err := takeKernel(root, to)
+	if text, _ := os.ReadFile(to); err != nil || release != "6.1.0-11-cloud-amd64" || string(text) != "eleven" {
+		t.Errorf("took %q of %q, %v", text, release, err)
 	}
-	if text, _ := os.ReadFile(to); string(text) != "eleven" {
-		t.Errorf("took %q", text)
-	}
-	if err := takeOut(root, "initrd.img", to); err == nil {
-		t.Errorf("no initrd: no error")
+	if _, err := takeKernel(t.TempDir(), to); err == nil {
+		t.Errorf("no kernel: no error")
 	}
 }
