@@ -30,7 +30,7 @@ const module = "github.com/labctl/labctl"
 // exceptions raise a limit for one file, function or package.
 var exceptions = map[string]int{
 	// One small file a command, of which none knows another: parted further they would be packages of one file each.
-	"cmd/labctl": 3500,
+	"cmd/labctl": 3700,
 	// Text, stream and document are made of one structure, whose inner parts would have to be exported to part them.
 	"internal/view": 2000,
 }

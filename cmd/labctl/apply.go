@@ -97,6 +97,7 @@ func (f *applying) fresh(cmd *cobra.Command, o *options, dir string) error {
 
 // run plans, asks and applies.
 func (f *applying) run(cmd *cobra.Command, s *session.Session) error {
+	outliveReader()
 	asked, err := f.options()
 	if err != nil {
 		return err
@@ -122,6 +123,7 @@ func (f *applying) run(cmd *cobra.Command, s *session.Session) error {
 
 // saved applies a plan from a file, which was seen and approved when it was made.
 func (f *applying) saved(cmd *cobra.Command, o *options, path string) error {
+	outliveReader()
 	file, err := o.ReadPlan(path)
 	if err != nil {
 		return err
@@ -181,6 +183,10 @@ func (f *applying) check(cmd *cobra.Command, s *session.Session) error {
 	return (&checking{json: f.json}).runChecks(s, cmd, nil)
 }
 
+// outliveReader keeps labctl at work where whoever reads what it writes goes away, as head does: a lab is not left half made
+// for want of a reader.
+func outliveReader() { signal.Ignore(syscall.SIGPIPE) }
+
 // interruptible makes the first interrupt a wish to stop and the second an order. What is under way after the first goes
 // on, so that nothing is left half done.
 func interruptible(parent context.Context, s *session.Session) (ctx context.Context, stop <-chan struct{}, done func()) {
@@ -192,10 +198,10 @@ func interruptible(parent context.Context, s *session.Session) (ctx context.Cont
 		if _, ok := <-signals; !ok {
 			return
 		}
-		s.Warn("Stopping when what is under way has ended. Interrupt again to stop now.\n")
+		s.Aside("Stopping when what is under way has ended. Interrupt again to stop now.")
 		close(wish)
 		if _, ok := <-signals; ok {
-			s.Warn("Stopping now.\n")
+			s.Aside("Stopping now.")
 			cancel()
 		}
 	}()

@@ -92,7 +92,7 @@ func (c *capturing) run(cmd *cobra.Command, o *options, name, iface string) erro
 	if err = errors.Join(err, done()); err != nil {
 		return err
 	}
-	s.Warn("%d packets.\n", n)
+	s.Warn("%s.\n", count(n, "packet"))
 	return nil
 }
 

@@ -36,7 +36,7 @@ func newConsole(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.Warn("On the console of %s (%s). Ctrl-] leaves it; Enter may bring a prompt.\n", m.Addr, m.Domain)
+			s.Warn("On the console of %s. Ctrl-] leaves it; Enter may bring a prompt.\n", m.Domain)
 			restore, err := console.Raw(os.Stdin)
 			if err != nil {
 				return err

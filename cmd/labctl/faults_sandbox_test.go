@@ -58,7 +58,7 @@ func TestFaultsOfTheHost(t *testing.T) {
 		{name: "disk full", before: full, mend: "umount /var/lib/labctl/labs", says: "no space left on device"},
 		{name: "nft refuses", stage: "load rules", do: "touch " + refuse, mend: "rm " + refuse, env: []string{"PATH=" + stub + ":" + os.Getenv("PATH")}, says: "Operation not permitted"},
 		{name: "interrupted once", stage: "define", do: "kill -INT $PPID; sleep 0.2", says: "Apply stopped."},
-		{name: "interrupted twice", stage: "define", do: "kill -INT $PPID; sleep 0.2; kill -INT $PPID; sleep 0.2", says: "context canceled"},
+		{name: "interrupted twice", stage: "define", do: "kill -INT $PPID; sleep 0.2; kill -INT $PPID; sleep 0.2", says: "interrupted"},
 		{name: "agent dies", stage: "converge", do: agent, running: "true"},
 	} {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {

@@ -47,6 +47,7 @@ func (t *checking) runGrid(cmd *cobra.Command, o *options, dir string, match *re
 			return err
 		}
 	}
+	outliveReader()
 	g := &grid.Grid{Lab: s.Lab.Name, Description: s.Lab.Description, Axes: axes, Began: time.Now(), Version: o.Version}
 	err = t.fillGrid(cmd, o, dir, match, g, cells)
 	g.Took = time.Since(g.Began)

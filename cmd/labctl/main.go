@@ -12,6 +12,7 @@ import (
 	"github.com/labctl/labctl/internal/courier"
 	"github.com/labctl/labctl/internal/sandbox"
 	"github.com/labctl/labctl/internal/session"
+	"github.com/labctl/labctl/internal/view"
 )
 
 // Exit codes. A command that a user runs through labctl (exec, sandbox) gives its own.
@@ -58,6 +59,9 @@ func run(ctx context.Context, args []string) (code int) {
 		return exitOK
 	case !ok:
 		fmt.Fprintf(os.Stderr, "labctl: %v\n", commandError(root, err))
+		if hint := view.AsRoot(err); hint != "" {
+			fmt.Fprintf(os.Stderr, "\n  Hint: %s\n", hint)
+		}
 		return exitError
 	case exit.Err != nil:
 		fmt.Fprintf(os.Stderr, "labctl: %v\n", exit.Err)

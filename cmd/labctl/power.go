@@ -112,6 +112,9 @@ func chosen(ctx context.Context, s *session.Session, args []string) ([]session.M
 
 // run switches the machines side by side.
 func (p power) run(ctx context.Context, s *session.Session, machines []session.Machine, within time.Duration) error {
+	if len(machines) == 0 {
+		s.Note("Lab %s has no machines here.\n", s.Lab.Name)
+	}
 	errs := make([]error, len(machines))
 	var wait sync.WaitGroup
 	var tell sync.Mutex

@@ -23,12 +23,12 @@ machine is as it was. It needs root.
 The exit code is the command's own; 125 if the host could not be made, 126 and 127 if the command could
 not be run or found.`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
+			greeting := ""
 			if len(args) == 0 {
-				args = []string{shell()}
-				fmt.Fprintln(cmd.ErrOrStderr(), "This shell is on a throwaway lab host. Leave it, and the host is gone.")
+				args, greeting = []string{shell()}, "This shell is on a throwaway lab host. Leave it, and the host is gone."
 			}
-			code, err := sandbox.Run(sandbox.Options{Args: args, Timings: timings})
+			code, err := sandbox.Run(sandbox.Options{Args: args, Greeting: greeting, Timings: timings})
 			if err != nil {
 				err = fmt.Errorf("sandbox: %w", err)
 			}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -81,6 +84,7 @@ func (c *snapshots) named(verb, short, done string, do snapshotDo) *cobra.Comman
 				return s.Tell(err)
 			}
 			defer release()
+			defer unhurried(s)()
 			began := time.Now()
 			set, err := do(lab, cmd.Context(), args[0])
 			if err != nil {
@@ -99,6 +103,22 @@ func (c *snapshots) named(verb, short, done string, do snapshotDo) *cobra.Comman
 		cmd.ValidArgsFunction = c.offer
 	}
 	return cmd
+}
+
+// unhurried keeps a first interrupt from ending labctl while machines stand still for it, until done is called.
+func unhurried(s *session.Session) (done func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; ok {
+			signal.Stop(signals)
+			s.Warn("The machines go on within seconds, when this has ended.\nInterrupt again to stop now; they then stand still until 'labctl start'.\n")
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
 }
 
 func count(n int, noun string) string {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,6 +54,9 @@ the checks show is put into a table.`,
 				return err
 			}
 			defer s.Close()
+			if err := raised(cmd.Context(), s); err != nil {
+				return err
+			}
 			return t.runChecks(s, cmd, match)
 		},
 	}
@@ -63,6 +68,19 @@ the checks show is put into a table.`,
 	cmd.Flags().StringVar(&t.html, "html", "", "write the grid as a page into this `FILE`")
 	cmd.Flags().BoolVar(&t.autoApprove, "auto-approve", false, "do not ask before -grid changes the lab")
 	return cmd
+}
+
+// raised says so where there is nothing yet that could be checked.
+func raised(ctx context.Context, s *session.Session) error {
+	wants := slices.ContainsFunc(s.Lab.Resources, func(r schema.Resource) bool { return r.Addr.Kind == "vm" })
+	if !wants || len(s.Lab.Checks) == 0 {
+		return nil
+	}
+	there, err := s.Machines(ctx)
+	if err != nil || slices.ContainsFunc(there, func(m session.Machine) bool { return m.Lab == s.Lab.Name }) {
+		return err
+	}
+	return fmt.Errorf("lab %q has no machines here yet: 'labctl apply -test' makes them and runs the checks", s.Lab.Name)
 }
 
 // runChecks runs the checks whose address matches; nil is all.

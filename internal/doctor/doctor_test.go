@@ -106,7 +106,7 @@ func TestEachIllnessIsFoundAlone(t *testing.T) {
 			"programs", doctor.Bad, []string{"qemu-system-x86_64, qemu-img", "apt-get install --no-install-recommends qemu-system-x86 qemu-utils"}},
 		{"no libvirtd", func(p *doctor.Patient, _ machine) {
 			p.Libvirt = func(context.Context) (string, error) { return "", errors.New("no socket\nthere") }
-		}, "libvirt", doctor.Bad, []string{"no socket there", "systemctl start libvirtd"}},
+		}, "libvirt", doctor.Bad, []string{"no socket: there", "systemctl start libvirtd"}},
 		{"no KVM", func(p *doctor.Patient, _ machine) {
 			p.KVM = func(context.Context) (bool, string, error) { return false, "it hangs", nil }
 		}, "KVM", doctor.Warn, []string{"it hangs", "emulated"}},

@@ -164,4 +164,8 @@ func (p Patient) memory(ctx context.Context) Finding {
 	return Finding{name, Warn, "/proc/meminfo does not tell what is available", ""}
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// oneLine is text of several lines as one.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+	return strings.Join(strings.Fields(strings.Join(lines, ": ")), " ")
+}

@@ -9,6 +9,7 @@ import (
 const (
 	lineHeight = 16
 	charWidth  = 7 // of the widest common characters at the size that is drawn
+	titleWidth = 9 // the same of the title, which is bold and larger
 	padding    = 12
 	wire       = 14 // what a line sticks out between a segment and the first label on it
 	apart      = 28 // between machines
@@ -196,7 +197,7 @@ func (l *plot) measure() {
 		l.columns = append(l.columns, x)
 		x += w + apart
 	}
-	l.width = max(x, 2*margin+charWidth*(len([]rune(l.picture.Title))+4))
+	l.width = max(x, 2*margin+titleWidth*(len([]rune(l.picture.Title))+2))
 	y := margin + 2*lineHeight
 	for i := range l.gaps {
 		g := &l.gaps[i]

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -80,10 +81,14 @@ func write(path string, f *File) error {
 	if err != nil {
 		return fmt.Errorf("save the plan: %w", err)
 	}
-	if err := renameio.WriteFile(path, append(text, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
-		return fmt.Errorf("save the plan: %w", err)
+	err = renameio.WriteFile(path, append(text, '\n'), 0o600, renameio.IgnoreUmask())
+	if err == nil {
+		return nil
 	}
-	return nil
+	if failed, ok := errors.AsType[*fs.PathError](err); ok { // of the file that is renamed at the end, which nobody knows
+		err = failed.Err
+	}
+	return fmt.Errorf("save the plan in %s: %w", path, err)
 }
 
 // Read reads a saved plan. What is no saved plan, or one of another format, is a *NotAPlanError.

@@ -70,6 +70,9 @@ func runCommand(procs *processes, o Options, signals <-chan os.Signal) (int, err
 	if o.TTY {
 		sys.Foreground, sys.Ctty = true, 0
 	}
+	if o.Greeting != "" {
+		fmt.Fprintln(os.Stderr, o.Greeting)
+	}
 	pid, ended, err := procs.start(path, o.Args, []*os.File{os.Stdin, os.Stdout, os.Stderr}, sys)
 	if err != nil {
 		return ExitNotRun, fmt.Errorf("%s: %w", o.Args[0], err)

@@ -34,9 +34,10 @@ const (
 
 // Options say what runs in the sandbox.
 type Options struct {
-	Args    []string `json:"args"`    // the command and its arguments
-	Timings bool     `json:"timings"` // tell on standard error where the start's time goes
-	TTY     bool     `json:"tty"`     // the command owns the terminal on standard input
+	Args     []string `json:"args"`     // the command and its arguments
+	Greeting string   `json:"greeting"` // said on standard error once the host is there, before the command starts
+	Timings  bool     `json:"timings"`  // tell on standard error where the start's time goes
+	TTY      bool     `json:"tty"`      // the command owns the terminal on standard input
 }
 
 // Run makes a sandbox, runs the command in it with this process's standard files and takes the sandbox down. It returns

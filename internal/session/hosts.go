@@ -51,11 +51,14 @@ func (s *Session) Machine(ctx context.Context, name string) (Machine, *Carrier, 
 	if err != nil {
 		return Machine{}, nil, err
 	}
-	if m.off {
-		return Machine{}, nil, fmt.Errorf("%s (%s) is off: 'labctl apply' starts it", m.Addr, m.Domain)
-	}
 	h, err := s.Host(m.Host)
-	return m, h, err
+	if err != nil || !m.off {
+		return m, h, err
+	}
+	if is, err := h.Conn.State(m.Domain); err == nil && is != "off" {
+		return Machine{}, nil, fmt.Errorf("%s (%s) is %s: 'labctl start %s' lets it go on", m.Addr, m.Domain, is, m.Domain)
+	}
+	return Machine{}, nil, fmt.Errorf("%s (%s) is off: 'labctl apply' starts it", m.Addr, m.Domain)
 }
 
 // Link is an interface as the guest agent tells of it.

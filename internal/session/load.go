@@ -31,7 +31,7 @@ func (o *Options) read(dir string, facts map[schema.Addr]*schema.Facts) (*config
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, nil, fmt.Errorf("there is no folder %s", dir)
+		return nil, nil, fmt.Errorf("there is no %s: give the folder that holds the lab", dir)
 	case err != nil:
 		return nil, nil, err
 	case !info.IsDir():

@@ -199,7 +199,7 @@ func (s *Session) Tell(err error) error {
 	}
 	out := s.Out
 	if !s.Quiet {
-		out = view.New(s.Stderr, view.Style{Color: s.Options.Color(s.Stderr), Width: Width(s.Stderr)})
+		out = view.New(s.Stderr, view.Style{Color: s.Options.Color(s.Stderr), Terminal: IsTerminal(s.Stderr), Width: Width(s.Stderr)})
 	}
 	out.Error(err, s.locate)
 	return ExitError{Code: 1}
@@ -217,6 +217,13 @@ func (s *Session) locate(addr schema.Addr, path string) view.Place {
 func (s *Session) Note(format string, args ...any) {
 	if !s.Quiet {
 		fmt.Fprintf(s.Stdout, format, args...)
+	}
+}
+
+// Aside writes beside the output, also while lines move on the terminal.
+func (s *Session) Aside(text string) {
+	if a, ok := s.Out.(interface{ Aside(text string) bool }); !ok || !a.Aside(text) {
+		s.Warn("%s\n", text)
 	}
 }
 

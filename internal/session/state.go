@@ -16,7 +16,7 @@ const agentPatience = 2 * time.Second
 // State is one machine.
 type State struct {
 	Machine
-	Power     string   `json:"power"`              // "running" or "off"
+	Power     string   `json:"power"`              // "running", "off", "paused", or what else libvirt says
 	Agent     string   `json:"agent"`              // "answers", "silent" or "-"
 	Addresses []string `json:"addresses"`          // as the agent tells, or where it is silent those that libvirt's networks have leased
 	Screens   []string `json:"graphics,omitempty"` // where its screens are: vnc://127.0.0.1:5900
@@ -44,6 +44,8 @@ func (s *Session) States(ctx context.Context) ([]State, error) {
 			}
 			if domain.Running {
 				st.Power = "running"
+			} else if is, err := h.Conn.State(o.ID); err == nil { // paused, for one
+				st.Power = is
 			}
 			states, carriers = append(states, st), append(carriers, h)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/schema"
@@ -43,7 +44,7 @@ type Style struct {
 type Printer struct {
 	w        io.Writer
 	style    Style
-	progress *progress
+	progress atomic.Pointer[progress]
 }
 
 // New is a Printer to w.
@@ -74,7 +75,8 @@ func (p *Printer) paint(c color, text string) string {
 	if !p.style.Color || text == "" {
 		return text
 	}
-	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+	on, off := "\x1b["+string(c)+"m", "\x1b[0m"
+	return on + strings.ReplaceAll(text, "\n", off+"\n"+on) + off // a pager knows no line but the one it shows
 }
 
 // symbol is a symbol in colour, padded to the width of the widest.

@@ -1,8 +1,11 @@
 package view
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -71,9 +74,11 @@ func message(err error, locate Locator) Message {
 	}
 	told, ok := errors.AsType[*provider.Error](err)
 	if !ok {
+		m.Summary, m.Hint = interrupted(err, m.Summary), AsRoot(err)
 		return m
 	}
 	m.Summary = strings.ReplaceAll(strings.TrimPrefix(told.Error(), told.Addr.String()+": "), "\n", ": ")
+	m.Summary = interrupted(err, m.Summary)
 	m.Addr, m.Path, m.Pos, m.Detail, m.Hint = told.Addr, told.Path, told.Pos, strings.TrimRight(told.Detail, "\n"), told.Hint
 	if locate != nil && (told.Addr != schema.Addr{} || told.Pos != schema.Pos{}) {
 		place := locate(told.Addr, told.Path)
@@ -81,10 +86,36 @@ func message(err error, locate Locator) Message {
 			m.Pos, m.Source = place.Pos, place.Source
 		}
 	}
+	if hint := AsRoot(err); hint != "" && m.Hint == "" {
+		m.Hint = hint
+	}
 	if m.Hint == "" && errors.Is(err, provider.ErrUnreachable) {
 		m.Hint = "what cannot be reached is taken to be there: nothing was planned for it; -exclude leaves it out"
 	}
 	return m
+}
+
+// interrupted says in a user's words that the user has stopped something.
+func interrupted(err error, text string) string {
+	if !errors.Is(err, context.Canceled) {
+		return text
+	}
+	return strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+}
+
+// AsRoot is what to do next where something is refused to a labctl that does not run as root, and "" otherwise.
+func AsRoot(err error) string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	denied := errors.Is(err, fs.ErrPermission)
+	for _, words := range []string{"permission denied", "operation not permitted"} {
+		denied = denied || strings.Contains(strings.ToLower(err.Error()), words)
+	}
+	if !denied {
+		return ""
+	}
+	return "labctl works on the host's own network, which only root may: put sudo before it"
 }
 
 // Error implements Output.
@@ -101,7 +132,7 @@ func (p *Printer) Message(m Message) {
 	if m.Severity == "warning" {
 		c, title = bold+";"+yellow, "Warning:"
 	}
-	p.printf("%s %s\n", p.paint(c, title), p.paint(bold, m.Summary))
+	p.printf("%s\n", p.hang(p.paint(c, title)+" "+p.paint(bold, m.Summary), 0, 2))
 	if at := where(m); at != "" {
 		p.printf("\n  %s\n", at)
 	}
@@ -125,7 +156,7 @@ func (p *Printer) Message(m Message) {
 		}
 	}
 	if m.Hint != "" {
-		p.printf("\n  %s %s\n", p.paint(cyan, "Hint:"), m.Hint)
+		p.printf("\n  %s\n", p.hang(p.paint(cyan, "Hint:")+" "+m.Hint, 2, 4))
 	}
 	p.printf("\n")
 }

@@ -15,10 +15,12 @@ import (
 // place; elsewhere a plain line when an operation begins and when it ends.
 func (p *Printer) Event(e plan.Event) {
 	if p.style.Terminal {
-		if p.progress == nil {
-			p.progress = newProgress(p)
+		g := p.progress.Load()
+		if g == nil {
+			g = newProgress(p)
+			p.progress.Store(g)
 		}
-		p.progress.event(e)
+		g.event(e)
 		return
 	}
 	switch e.Kind {
@@ -27,6 +29,19 @@ func (p *Printer) Event(e plan.Event) {
 	case plan.Done, plan.Failed, plan.Skipped:
 		p.printf("%s\n", p.ended(e))
 	}
+}
+
+// Aside writes a line above what moves on a terminal, from any goroutine. It reports false, and writes nothing, where nothing
+// moves.
+func (p *Printer) Aside(text string) bool {
+	g := p.progress.Load()
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draw(text + "\n")
+	return true
 }
 
 // ended is the line that stays of an operation.

@@ -13,9 +13,8 @@ import (
 
 // Close takes what moves off the terminal; Report does it too.
 func (p *Printer) Close() {
-	if p.progress != nil {
-		p.progress.close()
-		p.progress = nil
+	if g := p.progress.Swap(nil); g != nil {
+		g.close()
 	}
 }
 

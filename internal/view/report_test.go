@@ -162,12 +162,19 @@ func TestTerminalProgress(t *testing.T) {
 		if !slices.Equal(s.lines, want) {
 			t.Errorf("%q", s.lines)
 		}
+		if !printer.Aside("by the way") || s.lines[0] != "by the way" || len(s.lines) != 3 {
+			t.Errorf("%q", s.lines)
+		}
+		s.lines = s.lines[1:]
 		tell(plan.Done, b, "", 2*time.Second)
 		if want := []string{"✓ bridge.br0: created in 2s", "⠋ vm.a: creating, wait for the agent o…"}; !slices.Equal(s.lines, want) {
 			t.Errorf("%q", s.lines)
 		}
 		tell(plan.Failed, a, "define", 3*time.Second)
 		printer.Close()
+		if printer.Aside("too late") {
+			t.Error("nothing moves any more")
+		}
 		printer.Close()
 		if want := []string{"✓ bridge.br0: created in 2s", `✗ vm.a: not created, it failed at "define" after 3s`}; !slices.Equal(s.lines, want) {
 			t.Errorf("%q", s.lines)

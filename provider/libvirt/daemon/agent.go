@@ -57,7 +57,11 @@ func (c *Conn) AgentCommand(ctx context.Context, domain string, request []byte) 
 // agentError says whether the agent, or the machine, cannot be reached, or the agent refused.
 func agentError(domain string, err error) error {
 	switch {
-	case Is(err, libvirt.ERR_AGENT_UNRESPONSIVE, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_NO_DOMAIN,
+	case Is(err, libvirt.ERR_NO_DOMAIN):
+		return &provider.Error{Op: "agent of " + domain, Err: errors.Join(provider.ErrUnreachable, errors.New("there is no such machine: 'labctl apply' makes it"))}
+	case Is(err, libvirt.ERR_OPERATION_INVALID) && strings.HasSuffix(Message(err).Error(), "domain is not running"):
+		return &provider.Error{Op: "agent of " + domain, Err: errors.Join(provider.ErrUnreachable, errors.New("the machine is off: 'labctl apply' starts it"))}
+	case Is(err, libvirt.ERR_AGENT_UNRESPONSIVE, libvirt.ERR_OPERATION_INVALID,
 		libvirt.ERR_AGENT_UNSYNCED, libvirt.ERR_OPERATION_TIMEOUT):
 		return &provider.Error{Op: "agent of " + domain, Err: errors.Join(provider.ErrUnreachable, Message(err))}
 	}

@@ -107,6 +107,16 @@ func statusOf(dom *libvirt.Domain) (Status, error) {
 	return s, nil
 }
 
+// State is the state of one domain, as in Status.
+func (c *Conn) State(domain string) (state string, err error) {
+	err = c.Domain(ByName(domain), func(dom *libvirt.Domain) error {
+		is, _, err := dom.GetState()
+		state = stateName(is)
+		return err
+	})
+	return state, Failed("read the state of "+domain, err)
+}
+
 func stateName(state libvirt.DomainState) string {
 	switch state {
 	case libvirt.DOMAIN_RUNNING, libvirt.DOMAIN_BLOCKED:
