@@ -33,6 +33,7 @@ func insideMatrix() []innerArgument {
 		{"nftables", "", `nftables = [nftables.one]`, `nftables = [nftables.two]`, "table inet filter", false},
 		{"file.content file.mode file.owner", "", "file \"/etc/x\" {\ncontent = \"a\"\nmode = \"0600\"\n}", "file \"/etc/x\" {\ncontent = \"b\"\nmode = \"0640\"\nowner = \"1:1\"\n}", "file", false},
 		{"interface.addresses", "eth0", `addresses = ["10.40.0.10/24"]`, `addresses = ["10.40.0.10/24", "10.40.0.11/24", "fd00:40::10/64"]`, "interface.eth0.addresses", false},
+		{"interface.nameservers", "eth1", `nameservers = ["10.46.0.1"]`, `nameservers = ["10.46.0.2"]`, "nameservers", false},
 		{"interface.connected_route", "eth1", "addresses = [\"10.46.0.10/24\"]\nconnected_route = false", `addresses = ["10.46.0.10/24"]`, "interface.eth1.", false},
 		{"interface.dhcp4", "eth2", `dhcp4 = true`, `addresses = ["10.47.0.10/24"]`, "interface.eth2.", false},
 		{"interface.accept_ra", "eth3", `accept_ra = true`, `accept_ra = false`, "interface.eth3.accept_ra", true},

@@ -38,6 +38,13 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 	osvariant.Suit(b.os, b.domain)
 	b.guest = &schema.Guest{Domain: b.domain.Name, AgentTimeout: b.domain.Timeouts.Agent}
 	a.reader.Fill(n, b.guest)
+	n.Each("interface", func(card *decode.Node) {
+		for _, server := range text(card.Argument("nameservers").Value) {
+			if !slices.Contains(b.guest.Nameservers, server) {
+				b.guest.Nameservers = append(b.guest.Nameservers, server)
+			}
+		}
+	})
 	a.plug(b)
 	a.devices(b)
 	if !n.Failed {

@@ -125,6 +125,7 @@ func iface() Block {
 			{Name: "dhcp4", Type: Bool, Default: "false", Doc: "Whether it asks for an IPv4 address."},
 			{Name: "dhcp6", Type: Bool, Default: "false", Doc: "Whether it asks for an IPv6 address."},
 			{Name: "accept_ra", Type: Bool, Doc: "Whether it takes router advertisements."},
+			{Name: "nameservers", Type: IP, Coll: List, Doc: "DNS servers that the machine asks after its own nameservers. A system asks servers whatever interface they are behind."},
 			{Name: "connected_route", Type: Bool, Default: "true", Doc: "Whether its addresses bring a route to their own subnets. Where false, even neighbours are reached through the gateway."},
 			{Name: "ip", Type: String, Computed: true, Later: true, Doc: "The first of addresses without its prefix length; where there are none and it asks for some, the first of leases."},
 			{Name: "leases", Type: Address, Coll: List, Computed: true, Later: true, Doc: "The addresses that it was given by a libvirt network or another DHCP server, or has by router advertisements, IPv4 first."},
