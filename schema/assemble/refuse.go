@@ -75,6 +75,9 @@ func refuseOfMicro(n *decode.Node) hcl.Diagnostics {
 			diags = append(diags, diag.New(diag.Conflict, n.At(name), fmt.Sprintf("A micro image has no %s", name), "It has neither cloud-init nor a package manager. Use build = \"debian\" or a cloud image."))
 		}
 	}
+	if boot := n.Child("boot"); n.Text("firmware") == "uefi" && (boot == nil || !boot.Has("kernel")) {
+		diags = append(diags, diag.New(diag.Conflict, n.At("firmware"), "A micro image does not start with UEFI", "Its kernel is packed for the BIOS. Leave firmware out, or give a kernel in a boot block."))
+	}
 	if ssh := n.Child("ssh"); ssh != nil {
 		diags = append(diags, diag.New(diag.Conflict, ssh.DefRange, "A micro image has no ssh", "Machines with it are entered by labctl exec and labctl console. Use build = \"debian\" or a cloud image."))
 	}

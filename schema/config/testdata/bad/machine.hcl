@@ -30,7 +30,8 @@ vm "a" {
   }
 }
 vm "b" {
-  image = image.micro
+  image    = image.micro
+  firmware = "uefi"
   console {
     type = "tcp"
     path = "127.0.0.1:4444"
