@@ -106,11 +106,13 @@ type NIC struct {
 	Model   string `json:"model"`
 	PCI     string `json:"pci,omitempty"` // "0000:00:03.0"
 	MTU     int    `json:"mtu,omitempty"`
-	Link    string `json:"link"` // "up" or "down"
+	Link    string `json:"link"`            // "up" or "down"
+	Impair  Impair `json:"impair,omitzero"` // done by the host's kernel, on its end of the card
 }
 
 // Impair makes a link worse, as tc-netem(8) does. Zero values impair nothing.
 type Impair struct {
+	On        string  `json:"on,omitempty"`        // "host": at the host's end; "" or "guest": in the machine
 	Direction string  `json:"direction,omitempty"` // "in": just what arrives, "out": just what is sent; "": both
 	DelayMS   float64 `json:"delay,omitempty"`     // milliseconds
 	JitterMS  float64 `json:"jitter,omitempty"`    // milliseconds

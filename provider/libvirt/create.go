@@ -79,6 +79,11 @@ func (j *job) start(ctx context.Context) error {
 	w := j.conn.Watch(j.uuid)
 	defer w.Stop()
 	err := j.conn.Domain(daemon.ByUUID(j.uuid), daemon.PowerOn)
+	if err == nil {
+		if err := j.limitAll(ctx); err != nil {
+			return err
+		}
+	}
 	if err == nil && j.body.MaxMemory > j.body.Memory {
 		// QEMU starts with all of it: what is above memory the guest gives back once its balloon driver is there.
 		return j.waitMemory(ctx, w, j.bootTimeout())

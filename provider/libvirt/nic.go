@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirt"
@@ -11,6 +12,7 @@ import (
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
 	"github.com/labctl/labctl/provider/libvirt/machine"
+	"github.com/labctl/labctl/provider/libvirt/tap"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -103,7 +105,22 @@ func (j *job) plug(ctx context.Context, m *machine.Machine, nic schema.NIC) erro
 		return &provider.Error{Op: "attach interface " + nic.Name, Err: provider.ErrIncomplete}
 	}
 	unplaced := func() any { card.Address = nil; return card }
-	return j.attach(ctx, "interface "+nic.Name, card, unplaced)
+	if err := j.attach(ctx, "interface "+nic.Name, card, unplaced); err != nil {
+		return err
+	}
+	return j.limitAll(ctx)
+}
+
+// limitAll limits what cards receive whose taps are new: when the machine was started, or a card was added.
+func (j *job) limitAll(ctx context.Context) error {
+	if !slices.ContainsFunc(j.body.Interfaces, func(nic schema.NIC) bool { return nic.Impair.Rate != 0 }) {
+		return nil
+	}
+	have, err := j.reader().One(ctx, daemon.ByUUID(j.uuid))
+	if err != nil || have == nil {
+		return err
+	}
+	return have.Aux.(*machine.Machine).Limit(ctx, j.taps, j.body.Interfaces)
 }
 
 func (j *job) cardNamed(x *libvirtxml.Domain, name string) *libvirtxml.DomainInterface {
@@ -145,6 +162,9 @@ func (j *job) kernelSide(ctx context.Context, card *libvirtxml.DomainInterface, 
 		if err := j.taps.Enslave(ctx, link, nic.Bridge); err != nil {
 			return &provider.Error{Op: "attach " + link + " to " + nic.Bridge, Path: "interface." + nic.Name + ".bridge", Err: err}
 		}
+	}
+	if err := tap.SetRate(ctx, j.taps, link, nic, now.Rate); err != nil {
+		return err
 	}
 	mtu := nic.MTU
 	if mtu == 0 && was.MTU != 0 { // it is declared no longer: as any other on that bridge

@@ -45,6 +45,7 @@ func (a *Assembler) vm(b *block) hcl.Diagnostics {
 			}
 		}
 	})
+	b.impair()
 	a.plug(b)
 	a.devices(b)
 	if !n.Failed {
@@ -199,6 +200,18 @@ func (a *Assembler) plugInto(b *block, v decode.Value, kind string) string {
 		return ref.block.network.Name
 	}
 	return ""
+}
+
+// impair leaves each impairment where it is done: at the host's end, or in the machine.
+func (b *block) impair() {
+	for i := range b.guest.Interfaces {
+		if b.guest.Interfaces[i].Impair.On == "host" {
+			b.guest.Interfaces[i].Impair = schema.Impair{}
+			continue
+		}
+		b.guest.Interfaces[i].Impair.On = ""
+		b.domain.Interfaces[i].Impair = schema.Impair{}
+	}
 }
 
 // devices adds those that every machine has.

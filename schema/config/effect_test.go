@@ -146,6 +146,8 @@ func needs(path string, extra *table.Attr) string {
 		return "target = \"virtio\"\n"
 	case path == "vm.hostdev" && name == "":
 		return "usb = \"1234:5678\"\n"
+	case path == "vm.interface.impair" && name == "on":
+		return "direction = \"in\"\nrate = \"3mbit\"\n"
 	case path == "vm.interface" && name == "network":
 		return ""
 	case path == "vm.interface" && name == "addresses":

@@ -25,6 +25,7 @@ func Check(lab *schema.Lab, at Ranger) hcl.Diagnostics {
 	c.overlaps()
 	c.hosts()
 	c.routers()
+	c.impairments()
 	c.gateways()
 	c.defaults()
 	c.ports(lab.Checks)

@@ -131,8 +131,9 @@ func iface() Block {
 			{Name: "leases", Type: Address, Coll: List, Computed: true, Later: true, Doc: "The addresses that it was given by a libvirt network or another DHCP server, or has by router advertisements, IPv4 first."},
 		},
 		Blocks: []Block{{
-			Kind: "impair", Count: AtMost1, Doc: "Makes the link worse. It is done in the machine, whose kernel must have sch_netem, and ifb for what arrives.",
+			Kind: "impair", Count: AtMost1, Doc: "Makes the link worse. It is done in the machine, whose kernel must have sch_netem, and ifb for what arrives; or at the host's end of the link (on).",
 			Attrs: []Attr{
+				{Name: "on", Type: String, Enum: []string{"guest", "host"}, Default: `"guest"`, Doc: "Where it is done. In the machine all of it can be done, both ways, and it is there again after every boot. At the host's end, what arrives at the machine can be given a rate, whatever its own kernel can or its users change; after somebody else than labctl starts the machine, the next apply puts it back."},
 				{Name: "direction", Type: String, Enum: []string{"in", "out"}, Doc: "Just what arrives at the machine, or just what it sends; both where it is left out, so that a delay counts twice in a round trip."},
 				{Name: "delay", Type: Duration, Unit: "ms", Doc: "How much later each packet arrives."},
 				{Name: "jitter", Type: Duration, Unit: "ms", Doc: "By how much that varies."},

@@ -31,7 +31,9 @@ func (m *Machine) seeKernel(live *schema.Domain) {
 			if nic.Bridge != "" {
 				nic.Bridge = kernel.Master
 			}
-			nic.MTU = kernelMTU(nic.MTU, kernel.MTU, NICNamed(declared.Interfaces, name).MTU)
+			was := NICNamed(declared.Interfaces, name)
+			nic.MTU = kernelMTU(nic.MTU, kernel.MTU, was.MTU)
+			nic.Impair = kernelImpair(kernel.Rate, was.Impair)
 		}
 	}
 }

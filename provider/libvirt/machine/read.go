@@ -237,6 +237,7 @@ func (m *Machine) object() (*provider.Object, error) {
 		}
 	}
 	body := domainxml.Read(m.Defined, m.Meta)
+	declareImpair(body, m.Meta.Declared)
 	body.Running, body.Autostart = m.Running, m.Autostart
 	if m.Active {
 		m.LiveBody = domainxml.Read(m.Live, m.Meta)

@@ -18,6 +18,7 @@ import (
 type Tap struct {
 	Master string // name of the bridge it is attached to, "" for none
 	MTU    int
+	Rate   uint64 // bits per second that it lets through towards the machine; 0 for all
 }
 
 // Links reads and changes links of the machine that the domains run on.
@@ -26,6 +27,8 @@ type Links interface {
 	Read(ctx context.Context) (map[string]Tap, error)
 	Enslave(ctx context.Context, link, bridge string) error
 	SetMTU(ctx context.Context, link string, mtu int) error
+	// Limit lets through so many bits per second towards the machine; 0 lifts the limit.
+	Limit(ctx context.Context, link string, rate uint64) error
 }
 
 // On are the links of the machine h.
@@ -48,9 +51,13 @@ func (local) Read(context.Context) (map[string]Tap, error) {
 	for _, link := range links {
 		names[link.Attrs().Index] = link.Attrs().Name
 	}
+	limits, err := limits()
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]Tap{}
 	for _, link := range links {
-		out[link.Attrs().Name] = Tap{Master: names[link.Attrs().MasterIndex], MTU: link.Attrs().MTU}
+		out[link.Attrs().Name] = Tap{Master: names[link.Attrs().MasterIndex], MTU: link.Attrs().MTU, Rate: limits[link.Attrs().Index]}
 	}
 	return out, nil
 }
@@ -91,9 +98,13 @@ func (r remote) Read(ctx context.Context) (map[string]Tap, error) {
 	if err := json.Unmarshal(out.Stdout, &links); err != nil {
 		return nil, fmt.Errorf("ip -json link show: %w", err)
 	}
+	limits, err := r.limits(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found := map[string]Tap{}
 	for _, link := range links {
-		found[link.Name] = Tap{Master: link.Master, MTU: link.MTU}
+		found[link.Name] = Tap{Master: link.Master, MTU: link.MTU, Rate: limits[link.Name]}
 	}
 	return found, nil
 }
