@@ -82,6 +82,7 @@ var rooms = []room{
 	{"internal/doctor", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/argv", nil, "it reads words, and knows nothing of labs"},
 	{"internal/console", nil, "it joins two streams, and knows nothing of labs"},
+	{"internal/parcel", []string{"provider", "schema", "internal/plan", "internal/view"}, "it is data about a lab, and reaches no host"},
 	{"internal/courier", []string{"internal/host"}, "it carries a command elsewhere, and knows nothing of labs"},
 	{"internal/kvm", []string{"internal/host"}, "it asks the machine, not the lab"},
 	{"internal/inspect", []string{"internal/nft", "internal/natflow"}, "it writes what it is given, and asks nobody"},

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/labctl/labctl/internal/argv"
-	"github.com/labctl/labctl/internal/grid"
 )
 
 func TestErrandTellsNothingThatIsEvaluatedHere(t *testing.T) {
@@ -33,14 +32,5 @@ func TestErrandTellsNothingThatIsEvaluatedHere(t *testing.T) {
 		if out := slices.Contains(e.Writable, "p.plan"); out != strings.Contains(line, "p.plan") {
 			t.Errorf("%s writes %q", line, e.Writable)
 		}
-	}
-}
-
-func TestAxesAreSpelledOut(t *testing.T) {
-	words := spelledOut([]string{"test", "--grid=a=local.x", "--json=true", "--grid=b=local.y", "--", "--grid=c"}, []grid.Axis{
-		{Variable: "a", Values: []string{"one", `t"w${o}`}}, {Variable: "b", Values: []string{"3"}},
-	})
-	if got, want := strings.Join(words, " "), `test --grid=a=["one", "t\"w$${o}"] --json=true --grid=b=["3"] -- --grid=c`; got != want {
-		t.Errorf("%s\nnot %s", got, want)
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -37,7 +36,7 @@ func (t *checking) runGrid(cmd *cobra.Command, o *options, dir string, match *re
 	if err != nil {
 		return err
 	}
-	o.Errand.Args = spelledOut(o.Errand.Args, axes)
+	o.Errand.Args = grid.SpellOut(o.Errand.Args, axes)
 	if err := s.Away(); err != nil {
 		return err
 	}
@@ -182,27 +181,6 @@ func readAxes(texts []string, result *config.Result) ([]grid.Axis, error) {
 		axes = append(axes, grid.Axis{Variable: name, Values: values})
 	}
 	return axes, nil
-}
-
-// spelledOut are the words of a command with the values of its axes in the place of expressions, which only the lab's files can
-// tell the meaning of.
-func spelledOut(words []string, axes []grid.Axis) []string {
-	const flag = "--grid="
-	words = slices.Clone(words)
-	for n := range words {
-		if words[n] == "--" {
-			break
-		}
-		if strings.HasPrefix(words[n], flag) && len(axes) > 0 {
-			values := make([]cty.Value, len(axes[0].Values))
-			for i, v := range axes[0].Values {
-				values[i] = cty.StringVal(v)
-			}
-			words[n] = flag + axes[0].Variable + "=" + string(hclwrite.TokensForValue(cty.TupleVal(values)).Bytes())
-			axes = axes[1:]
-		}
-	}
-	return words
 }
 
 // listOf evaluates an expression that is a list of texts.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/engine"
+	"github.com/labctl/labctl/internal/parcel"
 	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/provider/image"
 	"github.com/labctl/labctl/schema"
@@ -153,20 +154,29 @@ libvirt cannot be asked, nothing is removed.`,
 			if err != nil {
 				return err
 			}
-			removed, err := images.Pool().Prune(func(m *image.Manifest) bool { return used(m.Image.Key) })
+			removed, err := images.Pool().Prune(func(m *image.Manifest) bool { return onImage(used, m.Image.Key) })
 			if len(removed) > 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "Removed %s.\n", strings.Join(removed, ", "))
 			} else if err == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), "Every image is in use.")
 			}
-			return err
+			sent, failed := parcel.Prune(session.DataRoot, used)
+			if len(sent) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "Removed what labs elsewhere had sent: %s.\n", strings.Join(sent, ", "))
+			}
+			return errors.Join(err, failed)
 		},
 	}
 }
 
-// imageUsers is a function that tells whether anything stands on an image. Machines that a lab has let go of carry no mark any
+// onImage reports whether anything stands on an image.
+func onImage(used func(text string) bool, key string) bool {
+	return used("/images/"+key+"/") || used(`"key":"`+key+`"`)
+}
+
+// imageUsers is a function that tells whether a text is in what describes anything that stands on files of the pool. Machines that a lab has let go of carry no mark any
 // more, but their kernel and their overlay disks still name the folder of their image.
-func imageUsers(listed []engine.Listed, root string) (func(key string) bool, error) {
+func imageUsers(listed []engine.Listed, root string) (func(text string) bool, error) {
 	var texts [][]byte
 	for _, l := range listed {
 		text, err := json.Marshal(l.Object.Body)
@@ -186,10 +196,8 @@ func imageUsers(listed []engine.Listed, root string) (func(key string) bool, err
 		texts = append(texts, head)
 		return err
 	})
-	return func(key string) bool {
-		return slices.ContainsFunc(texts, func(text []byte) bool {
-			return bytes.Contains(text, []byte("/images/"+key+"/")) || bytes.Contains(text, []byte(`"key":"`+key+`"`))
-		})
+	return func(part string) bool {
+		return slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(text, []byte(part)) })
 	}, err
 }
 

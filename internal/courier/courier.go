@@ -28,7 +28,7 @@ const Variable = "LABCTL_COURIER"
 // long enough is alone. It is longer than a change of the network that is taken back by itself lasts.
 const (
 	pingEvery = 5 * time.Second
-	pingWait  = 90 * time.Second
+	pingWait  = 150 * time.Second
 )
 
 // hello is the first word of each line with which the far machine speaks before frames do; what shells print is passed over.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/labctl/labctl/internal/parcel"
 	"github.com/labctl/labctl/schema"
 )
 
@@ -40,7 +41,7 @@ func (s *Session) Outputs(ctx context.Context, patience time.Duration) ([]schema
 // again reads the lab again, with what is known of machines that run.
 func (s *Session) again(facts map[schema.Addr]*schema.Facts) (*schema.Lab, error) {
 	if s.Options.inbox != nil {
-		a, err := s.Options.ask(question{Facts: facts})
+		a, err := s.ask(parcel.Question{Facts: facts})
 		return a.Lab, err
 	}
 	result, diags, err := s.Options.read(s.Dir, facts)

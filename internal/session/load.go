@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/labctl/labctl/internal/osinfo"
+	"github.com/labctl/labctl/internal/parcel"
 	"github.com/labctl/labctl/internal/view"
 	"github.com/labctl/labctl/schema"
 	"github.com/labctl/labctl/schema/config"
@@ -20,7 +21,7 @@ import (
 // source is the files that a lab was read from: here, or where the command came from.
 type source struct {
 	result *config.Result
-	sent   map[string]placeList
+	sent   parcel.Places
 }
 
 // Read reads the lab in dir with the variables of the command line and the environment.
@@ -147,11 +148,7 @@ func WriteDiagnostics(w io.Writer, o *Options, diags hcl.Diagnostics, files map[
 // locate tells where a resource, or an attribute of it, stands.
 func (s *source) locate(addr schema.Addr, path string) view.Place {
 	if s.result == nil {
-		list, known := s.sent[addr.String()]
-		if !known {
-			list = s.sent[addr.Whole().String()]
-		}
-		return list.in(path)
+		return s.sent.Locate(addr, path)
 	}
 	place := view.Place{Pos: s.result.Pos(addr, path)}
 	if file := s.result.Files[place.Pos.File]; file != nil && place.Pos.Line > 0 {

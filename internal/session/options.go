@@ -3,11 +3,13 @@ package session
 import (
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/labctl/labctl/internal/courier"
+	"github.com/labctl/labctl/internal/parcel"
 )
 
 // DataRoot is where labctl keeps images and the files of labs.
@@ -29,7 +31,7 @@ type Options struct {
 	Plan        string // the saved plan that was read
 
 	inbox  *courier.Inbox // nil unless another machine has sent the command here
-	parcel *parcel        // what came with it
+	parcel *parcel.Parcel // what came with it
 	veil   *veil          // over what is written; nil before the first session
 }
 
@@ -74,4 +76,15 @@ func Height(w io.Writer) int {
 		}
 	}
 	return 0
+}
+
+// With are the options with further variables, which override the others.
+func (o *Options) With(vars ...string) *Options {
+	with := *o
+	with.Vars = slices.Concat(o.Vars, vars)
+	with.VarsAfter = slices.Clone(o.VarsAfter)
+	for n := range with.VarsAfter {
+		with.VarsAfter[n] += len(vars)
+	}
+	return &with
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,53 +8,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/labctl/labctl/internal/courier"
+	"github.com/labctl/labctl/internal/parcel"
 	"github.com/labctl/labctl/internal/plan"
-	"github.com/labctl/labctl/internal/view"
-	"github.com/labctl/labctl/provider"
-	"github.com/labctl/labctl/schema"
+	"github.com/labctl/labctl/schema/config"
 )
-
-// parcel is what a command on another machine has instead of the lab's files, which stay here: what became of them.
-type parcel struct {
-	Lab    *schema.Lab          `json:"lab,omitempty"` // nil where the folder holds none
-	Dir    string               `json:"dir"`
-	Source plan.Source          `json:"source"`         // for a plan that is saved
-	Places map[string]placeList `json:"places"`         // where resources and their attributes stand, by address
-	Plan   []byte               `json:"plan,omitempty"` // the saved plan that is to be applied
-	Hide   []string             `json:"hide,omitempty"` // texts that must not be shown
-}
-
-// placeList is where a resource ("") and the attributes of it stand that stand elsewhere than what they are within.
-type placeList map[string]view.Place
-
-// in is the place of a path, or of what it is within.
-func (l placeList) in(path string) view.Place {
-	for {
-		if place, ok := l[path]; ok || path == "" {
-			return place
-		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-	}
-}
 
 // pack makes the parcel of a session that has read its lab.
 func (s *Session) pack() ([]byte, error) {
-	p := parcel{Dir: s.Dir}
+	p := parcel.Parcel{Dir: s.Dir}
+	var err error
 	if s.source != nil {
-		if err := s.beside(); err != nil && s.whole {
-			return nil, err
+		p.Lab = wrapped(s.source.result)
+		if s.whole {
+			if err := s.take(&p.Lab); err != nil {
+				return nil, err
+			}
 		}
-		p.Lab, p.Places, p.Hide = s.source.result.Lab, s.source.places(), s.source.result.Secrets()
-		var err error
 		if p.Source, err = s.Origin(); err != nil {
 			return nil, err
 		}
 	}
 	if s.Options.Plan != "" {
-		var err error
 		if p.Plan, err = os.ReadFile(s.Options.Plan); err != nil {
 			return nil, err
 		}
@@ -63,94 +39,86 @@ func (s *Session) pack() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// beside refuses files of machines and images that stand with the lab's own files: a host that is elsewhere does not have them.
-func (s *Session) beside() error {
-	dir, err := filepath.Abs(s.Dir)
+// wrapped is a lab that was read here, for another machine.
+func wrapped(r *config.Result) parcel.Lab {
+	from := source{result: r}
+	return parcel.Lab{Lab: r.Lab, Places: parcel.NewPlaces(r.Lab, from.locate), Hide: r.Secrets()}
+}
+
+// take adds the files that stand with the lab's own, which the command may ask for from then on.
+func (s *Session) take(l *parcel.Lab) (err error) {
+	l.Lab, l.Files, err = parcel.Beside(l.Lab, s.Dir, DataRoot)
+	s.sending = slices.Concat(s.sending, l.Files)
+	return err
+}
+
+// answer answers a question of the command that was sent away.
+func (s *Session) answer(text []byte) ([]byte, error) {
+	var q parcel.Question
+	if err := json.Unmarshal(text, &q); err != nil {
+		return nil, err
+	}
+	if q.File != "" {
+		if q.From == 0 && IsTerminal(s.Stderr) {
+			s.Warn("Sending %s to the lab's host, once for its content.\n", filepath.Base(q.File))
+		}
+		return parcel.Chunk(s.sending, q.File, q.From)
+	}
+	result, diags, err := s.Options.With(q.Vars...).read(s.Dir, q.Facts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var errs []error
-	for _, r := range s.Lab.Resources {
-		for path, file := range filesOf(r.Body) {
-			if !strings.HasPrefix(file, dir+string(filepath.Separator)) {
-				continue
-			}
-			errs = append(errs, &provider.Error{
-				Op: "use " + file, Addr: r.Addr, Path: path, Err: errors.New("it is on this machine, and the lab's host is elsewhere"),
-				Hint: "copy the file to the host and give its absolute path there; an image may be a URL",
-			})
-		}
+	if diags.HasErrors() || result.Lab == nil {
+		return nil, fmt.Errorf("read the lab again: %w", diags)
 	}
-	return errors.Join(errs...)
-}
-
-// filesOf is the files of the host that a resource is made with, by attribute.
-func filesOf(body any) map[string]string {
-	files := make(map[string]string)
-	switch b := body.(type) {
-	case *schema.Image:
-		files["source"] = b.Source
-	case *schema.Domain:
-		files["cdrom"], files["boot.kernel"], files["boot.initrd"] = b.CDROM, b.Boot.Kernel, b.Boot.Initrd
-		for _, d := range b.Disks {
-			files[provider.JoinPath("disk", d.Name)+".source"] = d.Source
-		}
-		for n, f := range b.Filesystems {
-			files[fmt.Sprintf("filesystem[%d].source", n)] = f.Source
-		}
+	lab := wrapped(result)
+	if err := s.take(&lab); err != nil {
+		return nil, err
 	}
-	return files
-}
-
-// places lists where everything stands that errors may name.
-func (s *source) places() map[string]placeList {
-	all := make(map[string]placeList)
-	for _, r := range s.result.Lab.Resources {
-		list := placeList{"": s.locate(r.Addr, "")}
-		for _, path := range provider.Paths(r.Body) {
-			if place := s.locate(r.Addr, path); place != list.in(path) {
-				list[path] = place
-			}
-		}
-		all[r.Addr.String()] = list
-	}
-	for _, c := range s.result.Lab.Checks {
-		all[c.Addr.String()] = placeList{"": s.locate(c.Addr, "")}
-	}
-	return all
+	return json.Marshal(lab)
 }
 
 // Receive makes the options those of a command that came from another machine.
-func (o *Options) Receive(in *courier.Inbox) error {
-	o.inbox, o.parcel = in, new(parcel)
-	dec := json.NewDecoder(bytes.NewReader(in.Parcel))
-	dec.UseNumber() // an output's number stays as it was written
-	if err := dec.Decode(o.parcel); err != nil {
-		return fmt.Errorf("what came with the command: %w", err)
-	}
-	if o.parcel.Lab != nil {
-		o.parcel.Lab.Link()
-	}
-	return nil
+func (o *Options) Receive(in *courier.Inbox) (err error) {
+	o.inbox = in
+	o.parcel, err = parcel.Open(in.Parcel)
+	return err
 }
 
 // unpack gives the session the lab that came with the command.
 func (s *Session) unpack() error {
 	p := s.Options.parcel
-	if p.Lab == nil {
+	if p.Lab.Lab == nil {
 		return errors.New("no lab came with the command")
 	}
-	s.Dir, s.Lab, s.source = p.Dir, p.Lab, &source{sent: p.Places}
-	s.Options.veil.hide(p.Hide)
+	s.Dir = p.Dir
 	if len(s.Options.Vars) == 0 {
-		return nil
+		return s.receive(p.Lab)
 	}
-	a, err := s.Options.ask(question{Vars: s.Options.Vars}) // those of the command line stayed there
+	lab, err := s.ask(parcel.Question{Vars: s.Options.Vars}) // those of the command line stayed there
 	if err != nil {
 		return err
 	}
-	s.Lab, s.source = a.Lab, &source{sent: a.Places}
+	return s.receive(lab)
+}
+
+// receive takes a lab that was read elsewhere, with its files.
+func (s *Session) receive(l parcel.Lab) error {
+	s.Options.veil.hide(l.Hide)
+	for _, f := range l.Files {
+		if err := f.Fetch(DataRoot, s.Options.inbox.Ask); err != nil {
+			return err
+		}
+	}
+	s.Lab, s.source = l.Lab, &source{sent: l.Places}
 	return nil
+}
+
+// ask has the lab read again where its files are.
+func (s *Session) ask(q parcel.Question) (parcel.Lab, error) {
+	lab, err := parcel.Asker(s.Options.inbox.Ask).Read(q)
+	s.Options.veil.hide(lab.Hide)
+	return lab, err
 }
 
 // Origin is what the lab was made from, for a saved plan.

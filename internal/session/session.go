@@ -11,6 +11,7 @@ import (
 
 	"github.com/labctl/labctl/internal/engine"
 	"github.com/labctl/labctl/internal/lock"
+	"github.com/labctl/labctl/internal/parcel"
 	"github.com/labctl/labctl/internal/plan"
 	"github.com/labctl/labctl/internal/view"
 	"github.com/labctl/labctl/schema"
@@ -30,6 +31,8 @@ type Session struct {
 
 	source *source // nil where there are no files
 	whole  bool    // the lab is what its files say, with no error
+
+	sending []parcel.File // files that a command which was sent away may ask for
 }
 
 // ExitError ends labctl with a code and, if Err is nil, without a word.

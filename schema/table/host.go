@@ -7,7 +7,7 @@ func host() Block {
 		Doc:    "The machine that carries the lab. Without this block it is this machine.",
 		Attrs: []Attr{
 			{Name: "uri", Type: String, Default: `"qemu:///system"`, Doc: "The libvirt connection, made on the host itself."},
-			{Name: "ssh", Type: String, Doc: "USER@HOST, with :PORT where it is not 22: the host is that machine, and labctl carries its commands out there. The files of the lab are read here, and paths of images, kernels, disks and folders are the host's. Left out, the host is this machine."},
+			{Name: "ssh", Type: String, Doc: "USER@HOST, with :PORT where it is not 22: the host is that machine, and labctl carries its commands out there. The files of the lab are read here, and paths of images, kernels, disks and folders are the host's but for files in the lab's own folder, which go along. Left out, the host is this machine."},
 			{Name: "forwarding", Type: Bool, Doc: "Whether the host routes packets between its interfaces: net.ipv4.ip_forward and net.ipv6.conf.all.forwarding."},
 			{Name: "nftables", Type: Ref, Coll: List, Ref: "nftables", Contents: true, Doc: "Rulesets to load on the host, each an nftables block. The lab owns the tables that they define and no others."},
 			{Name: "sysctl", Type: Text, Coll: Map, Doc: "Kernel settings by dotted name."},
