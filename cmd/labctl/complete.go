@@ -59,7 +59,7 @@ func offerAll(o *options, root *cobra.Command) {
 		case "[NAME]":
 			cmd.ValidArgsFunction = first(offer(o, outputs, here))
 		case "[EXPRESSION]":
-			cmd.ValidArgsFunction = first(offer(o, addresses, here|cobra.ShellCompDirectiveNoSpace))
+			cmd.ValidArgsFunction = first(offer(o, references, here|cobra.ShellCompDirectiveNoSpace))
 		}
 	}
 }
@@ -89,6 +89,20 @@ func addresses(r *config.Result) (list []string) {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// references are what an expression may begin with. Keys need quotes that a shell takes away, so none are offered.
+func references(r *config.Result) (list []string) {
+	modules := r.Modules()
+	if len(modules) == 0 {
+		return nil
+	}
+	for _, d := range modules[0].Ordered {
+		if d.Name.Kind != "output" && d.Name.Kind != "check" && d.Name.Label != "" {
+			list = append(list, d.Name.Kind+"."+d.Name.Label)
+		}
+	}
+	return list
 }
 
 // bare is an address as it survives a shell: keys that are words need no quotes.

@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/labctl/labctl/internal/session"
 	"github.com/labctl/labctl/schema/config"
 )
 
@@ -68,6 +71,26 @@ func (h *history) Len() int { return len(h.lines) }
 // At implements term.History.
 func (h *history) At(i int) string { return h.lines[i] }
 
+// unfinished reports whether an expression goes on in the next line: a bracket or a heredoc is open. An empty line ends it all the
+// same, so that nobody is caught.
+func unfinished(text string) bool {
+	tokens, _ := hclsyntax.LexExpression([]byte(text+"\n"), "", hcl.InitialPos) // what is wrong is told when it is evaluated
+	open, quotes := 0, 0
+	for _, token := range tokens {
+		switch token.Type {
+		case hclsyntax.TokenOQuote:
+			quotes++
+		case hclsyntax.TokenCQuote:
+			quotes--
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl, hclsyntax.TokenOHeredoc:
+			open++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCHeredoc:
+			open--
+		}
+	}
+	return open > 0 && quotes == 0 // a text in quotes ends on its line
+}
+
 // prompt evaluates what a person types, line by line, until they leave with exit or ^D.
 func prompt(cmd *cobra.Command, o *options, result *config.Result, stdin *os.File, asJSON bool) error {
 	fd := int(stdin.Fd())
@@ -77,7 +100,12 @@ func prompt(cmd *cobra.Command, o *options, result *config.Result, stdin *os.Fil
 	}{stdin, cmd.OutOrStdout()}
 	terminal := term.NewTerminal(screen, "> ")
 	terminal.History = newHistory()
+	text := "" // of an expression that goes on for lines
 	for {
+		terminal.SetPrompt("> ")
+		if text != "" {
+			terminal.SetPrompt("… ")
+		}
 		if width, height, err := term.GetSize(fd); err == nil && width > 0 {
 			_ = terminal.SetSize(width, height)
 		}
@@ -89,15 +117,24 @@ func prompt(cmd *cobra.Command, o *options, result *config.Result, stdin *os.Fil
 		if restored := term.Restore(fd, raw); restored != nil {
 			return restored
 		}
-		line = strings.TrimSpace(line)
+		word := strings.TrimSpace(line)
 		switch {
-		case errors.Is(err, io.EOF), line == "exit", line == "quit":
+		case errors.Is(err, io.EOF), word == "exit", word == "quit":
 			fmt.Fprintln(cmd.OutOrStdout())
 			return nil
 		case err != nil:
 			return err
-		case line != "":
-			_ = evaluate(cmd, o, result, line, asJSON) // it has told what was wrong
+		case text == "" && (word == "" || word[0] == '#'):
+			continue
 		}
+		if text += line; unfinished(text) && word != "" {
+			text += "\n"
+			continue
+		}
+		err = evaluate(cmd, o, result, text, asJSON)
+		if _, told := errors.AsType[session.ExitError](err); err != nil && !told {
+			fmt.Fprintf(cmd.ErrOrStderr(), "labctl: %v\n", err)
+		}
+		text = ""
 	}
 }

@@ -24,6 +24,8 @@ type Run struct {
 	Check     bool // change nothing
 	Diff      bool // show what would change, and change nothing
 	Recursive bool // go into folders below too
+	Quiet     bool // do not list files
+	Keep      bool // change nothing, though nothing else is asked for
 	Out       io.Writer
 	// Complain hears what is wrong with a file that does not parse.
 	Complain func(hcl.Diagnostics, map[string]*hcl.File)
@@ -69,6 +71,9 @@ func (f *Run) files(arg string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.HasSuffix(arg, ".json") {
+		return nil, fmt.Errorf("%s is JSON, which has no canonical format of HCL's", arg)
+	}
 	if !info.IsDir() {
 		return []string{arg}, nil
 	}
@@ -101,8 +106,13 @@ func (f *Run) file(path string) error {
 		_, err := f.Out.Write(diff.Diff(path, text, path+" (formatted)", formatted))
 		return err
 	}
-	if _, err := fmt.Fprintln(f.Out, path); err != nil || f.Check {
-		return err
+	if !f.Quiet {
+		if _, err := fmt.Fprintln(f.Out, path); err != nil {
+			return err
+		}
+	}
+	if f.Check || f.Keep {
+		return nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {

@@ -194,6 +194,10 @@ func spell(ref hcl.Traversal) string {
 		case hcl.TraverseAttr:
 			b.WriteString("." + step.Name)
 		case hcl.TraverseIndex:
+			if !step.Key.IsWhollyKnown() { // it is being typed
+				b.WriteString("[…]")
+				continue
+			}
 			fmt.Fprintf(&b, "[%s]", hclwrite.TokensForValue(step.Key).Bytes())
 		}
 	}
