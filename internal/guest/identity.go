@@ -73,28 +73,56 @@ func (s System) renewMachineID(ctx context.Context) error {
 	return nil
 }
 
+const (
+	sshKeys      = "/etc/ssh/ssh_host_*_key"
+	dropbearKeys = "/etc/dropbear/dropbear_*_host_key"
+)
+
 // renewHostKeys makes keys anew where there are some, and has a server that runs read them.
 func (s System) renewHostKeys(ctx context.Context) (bool, error) {
-	keys, err := filepath.Glob(s.path("/etc/ssh/ssh_host_*_key"))
-	if err != nil || len(keys) == 0 {
+	keys, err := filepath.Glob(s.path(sshKeys))
+	if err != nil {
 		return false, err
 	}
-	if err := s.removeAll("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/etc/dropbear/dropbear_*_host_key"); err != nil {
+	others, err := filepath.Glob(s.path(dropbearKeys)) // which its service makes when it starts
+	if err != nil || len(keys)+len(others) == 0 {
 		return false, err
 	}
+	if err := s.removeAll(sshKeys, sshKeys+".pub", dropbearKeys); err != nil {
+		return false, err
+	}
+	if len(keys) > 0 {
+		if err := s.makeHostKeys(ctx); err != nil {
+			return false, err
+		}
+	}
+	if s.Root == "" {
+		s.restartServers(ctx)
+	}
+	return true, nil
+}
+
+func (s System) makeHostKeys(ctx context.Context) error {
 	command := host.Cmd("ssh-keygen", "-A")
 	if s.Root != "" {
 		command = host.Cmd("ssh-keygen", "-A", "-f", s.Root)
 	}
-	if _, err := s.Host.Run(ctx, command); err != nil {
-		return false, err
-	}
-	if s.Root == "" && s.exists("/run/systemd/system") {
-		for _, unit := range []string{"ssh.service", "sshd.service"} { // one of them is there
+	_, err := s.Host.Run(ctx, command)
+	return err
+}
+
+// restartServers has a server of ssh that runs already start anew. One of each list is there at most.
+func (s System) restartServers(ctx context.Context) {
+	switch {
+	case s.exists("/run/systemd/system"):
+		for _, unit := range []string{"ssh.service", "sshd.service", "dropbear.service"} {
 			_, _ = s.Host.Run(ctx, host.Cmd("systemctl", "--no-block", "try-restart", unit))
 		}
+	case s.exists("/run/openrc"):
+		for _, service := range []string{"sshd", "dropbear"} {
+			_, _ = s.Host.Run(ctx, host.Cmd("rc-service", "--ifexists", "--ifstarted", service, "restart"))
+		}
 	}
-	return true, nil
 }
 
 func (s System) removeAll(patterns ...string) error {

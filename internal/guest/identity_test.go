@@ -44,6 +44,7 @@ func TestCopyGetsAnIdentityOfItsOwn(t *testing.T) {
 	put("/etc/ssh/ssh_host_ed25519_key", "old")
 	put("/etc/ssh/ssh_host_ed25519_key.pub", "old")
 	put("/etc/ssh/sshd_config", "kept")
+	put("/etc/dropbear/dropbear_ed25519_host_key", "old")
 	put("/var/lib/systemd/random-seed", "old")
 
 	// Where no disc says that the machine is a copy, all stays as it is.
@@ -63,6 +64,9 @@ func TestCopyGetsAnIdentityOfItsOwn(t *testing.T) {
 	if get("/etc/ssh/ssh_host_ed25519_key") != "new" || get("/etc/ssh/ssh_host_ed25519_key.pub") != "" || get("/etc/ssh/sshd_config") != "kept" {
 		t.Error("the host keys are not new, or more than them went")
 	}
+	if get("/etc/dropbear/dropbear_ed25519_host_key") != "" {
+		t.Error("it has the other's key of dropbear")
+	}
 	if _, err := os.Stat(s.path("/var/lib/systemd/random-seed")); err == nil {
 		t.Error("it has the other's random numbers before it")
 	}
@@ -71,8 +75,16 @@ func TestCopyGetsAnIdentityOfItsOwn(t *testing.T) {
 	if did, err := s.renew(t.Context(), &kept); did != nil || err != nil || get("/etc/machine-id") != id {
 		t.Errorf("a second time: %q, %v", did, err)
 	}
+	// A system with dropbear alone has no ssh-keygen.
+	if err := s.removeAll("/etc/ssh/*"); err != nil {
+		t.Fatal(err)
+	}
+	put("/etc/dropbear/dropbear_rsa_host_key", "old")
 	put("/run/seed/"+helper.SeedClone, "two\n")
 	if did, err := s.renew(t.Context(), &kept); len(did) != 3 || err != nil || get("/etc/machine-id") == id {
 		t.Errorf("a copy of the copy: %q, %v", did, err)
+	}
+	if get("/etc/dropbear/dropbear_rsa_host_key")+get("/etc/ssh/ssh_host_ed25519_key") != "" {
+		t.Error("dropbear's key is the other's, or there is one for a server that is not there")
 	}
 }
