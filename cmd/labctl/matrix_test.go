@@ -64,6 +64,8 @@ func insideElsewhere(path string) string {
 		return "the first boot alone: the Debian guest of provider/image"
 	case path == "interface.dhcp6":
 		return "internal/guest/native: a micro guest has no DHCPv6 client"
+	case path == "interface.impair.on":
+		return "provider/libvirt, which gives the host's end of a link a rate"
 	case path == "host":
 		return "schema/config, which knows where a machine stands"
 	}
@@ -160,7 +162,11 @@ func notInDomain(b *table.Block, prefix string, typ reflect.Type, f func(path st
 	}
 	for i := range b.Blocks {
 		kind := b.Blocks[i].Kind
-		if inner, _ := field(kind); kind != "lifecycle" {
+		inner, _ := field(kind)
+		if kind == "impair" { // the domain has what is done at the host's end
+			inner = nil
+		}
+		if kind != "lifecycle" {
 			notInDomain(&b.Blocks[i], prefix+kind+".", inner, f)
 		}
 	}
