@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,8 +61,28 @@ func TestFollowsTranslatedPrefixes(t *testing.T) {
 	}
 }
 
+// A machine whose neighbour does not answer is not the end of it: the neighbour's rules may drop what asks for it.
+func TestLooksAtASilentNeighbour(t *testing.T) {
+	guest := func(domain, address string) schema.Resource {
+		return schema.Resource{Addr: addr(t, "vm."+domain+".guest"), Body: &schema.Guest{Domain: domain, Interfaces: []schema.GuestInterface{{Name: "eth0", Addresses: []string{address}}}}}
+	}
+	f := sixMachines{ways: map[string]inside.Way{"a 2001:db8::2": {Type: "unicast", Interface: "eth0"}}, neighbour: "2001:db8::2 dev eth0 FAILED"}
+	l := &schema.Lab{Resources: []schema.Resource{guest("a", "2001:db8::1/64"), guest("b", "2001:db8::2/64")}}
+	hops := Tracer{Lab: l, Machines: f}.Follow(t.Context(), Packet{Protocol: "tcp", From: schema.Endpoint{Domain: "a"}, To: schema.Endpoint{Address: "2001:db8::2", Port: 80}})
+	want := []string{
+		"vm.a: sends on eth0 straight to 2001:db8::2, nobody on eth0 answers for 2001:db8::2 (neighbour discovery)",
+		"vm.b: has 2001:db8::2",
+	}
+	if diff := cmp.Diff(want, path(hops)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // sixMachines answer for routes alone, by machine and destination.
-type sixMachines struct{ ways map[string]inside.Way }
+type sixMachines struct {
+	ways      map[string]inside.Way
+	neighbour string // what ip neigh shows
+}
 
 func (m sixMachines) Ask(_ context.Context, domain string, r inside.Request) (inside.Answer, error) {
 	way, ok := m.ways[domain+" "+r.Route.To]
@@ -71,7 +92,12 @@ func (m sixMachines) Ask(_ context.Context, domain string, r inside.Request) (in
 	return inside.Answer{Way: &way}, nil
 }
 
-func (sixMachines) Run(context.Context, string, ...string) (int, string, error) { return 0, "", nil }
+func (m sixMachines) Run(_ context.Context, _ string, args ...string) (int, string, error) {
+	if slices.Contains(args, "neigh") {
+		return 0, m.neighbour, nil
+	}
+	return 0, "", nil
+}
 
 const traces6 = `trace id a1 ip6 own input packet: iif "eth0" ether saddr 52:54:00:00:00:01 ether daddr 52:54:00:00:00:02 ip6 saddr 2001:db8::1 ip6 daddr 2001:db8::2 ip6 dscp cs0 ip6 hoplimit 64 ip6 flowlabel 5 ip6 nexthdr tcp ip6 length 40 tcp sport 40000 tcp dport 81 tcp flags == syn
 trace id a1 ip6 own input policy drop

@@ -165,6 +165,12 @@ func (w *way) onward(ctx context.Context, at Hop, route inside.Way) (next Hop, g
 		}
 		at.Fault = fmt.Sprintf("nobody on %s answers for %s (%s)", route.Interface, gateway, asked)
 		at.Mend = fmt.Sprintf("see that the machine with %s runs, on the same bridge", gateway)
+		if known && gateway.Is6() {
+			// It is asked by packets that its rules can drop, so it is looked at too.
+			next.Words = fmt.Sprintf("has %s", gateway)
+			w.hops = append(w.hops, at, next)
+			return Hop{}, false
+		}
 	case !known:
 		at.Words += ", which is none of the lab's machines"
 	default:
