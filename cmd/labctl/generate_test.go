@@ -28,7 +28,7 @@ var leftOut = map[string]string{
 	"vm.interface.network": "excludes bridge", "vm.interface.impair": "is of running machines", "vm.interface.dhcp4": "excludes addresses here",
 	"vm.interface.dhcp6": "excludes addresses here", "vm.disk.source": "needs a file", "vm.disk.boot_order": "excludes boot.order",
 	"vm.boot.initrd": "goes with an image", "vm.tpm": "needs swtpm", "vm.filesystem": "needs a folder", "vm.hostdev": "needs a device",
-	"vm.nat": "is of guests that run", "vm.route": "is of guests that run", "vm.nftables": "is of guests that run", "vm.firmware": "needs OVMF",
+	"vm.nat": "is of guests that run", "vm.nat6": "is of guests that run", "vm.route": "is of guests that run", "vm.nftables": "is of guests that run", "vm.firmware": "needs OVMF",
 	"vm.channel": "has a target and a path that go together", "vm.console": "has a target and a path that go together",
 	"vm.serial": "has a path that goes with its type", "vm.interface.pci": "addresses are few and must not collide",
 }

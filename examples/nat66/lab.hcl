@@ -147,8 +147,11 @@ check "from_outside" {
 }
 
 check "hole_punch" {
+  for_each = toset(["udp", "tcp"])
+
   hole_punch {
-    a = { vm = vm.client["a"], port = 23456 }
-    b = { vm = vm.client["b"], port = 55555 }
+    protocol = each.value
+    a        = { vm = vm.client["a"], port = 23456 }
+    b        = { vm = vm.client["b"], port = 55555 }
   }
 }

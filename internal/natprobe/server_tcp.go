@@ -48,7 +48,7 @@ type tcpReply struct {
 }
 
 // backTime is how long the server waits for a connection back: a SYN that gets lost is sent again after a second.
-const backTime = 1200 * time.Millisecond
+const backTime = 1500 * time.Millisecond
 
 // ListenTCPServer opens the four sockets of a server, on two addresses of this machine.
 func ListenTCPServer(ctx context.Context, addresses [2]netip.Addr, ports [2]uint16) (*TCPServer, error) {

@@ -69,6 +69,7 @@ func examples() map[string]schema.NAT {
 		"six_one_arm":         {Family: nat.IPv6, Type: nat.FullCone, Outside: "eth0", OutsideAddress: "2001:db8::1/64", Hairpin: true, Forwards: web6},
 		"six_dhcp":            {Family: nat.IPv6, Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1"}, Forwards: web6},
 		"six_prefix":          six(schema.NAT{Prefixes: site}),
+		"six_prefix_one_arm":  {Family: nat.IPv6, Outside: "eth0", OutsideAddress: "2001:db8::1/64", Prefixes: site},
 		"six_prefix_and_cone": six(schema.NAT{Type: nat.FullCone, Hairpin: true, Prefixes: site}),
 		"dhcp":                {Type: nat.FullCone, Outside: "eth0", Inside: []string{"eth1", "eth2"}},
 	}

@@ -178,9 +178,13 @@ func (r *router) prefixRulesIn(t *text) {
 }
 
 func (r *router) prefixRulesOut(t *text) {
-	from := ""
-	if !r.oneArm {
-		from = "iifname " + r.insideNames() + " "
+	from := "iifname " + r.insideNames() + " "
+	if r.oneArm {
+		var insides []string
+		for _, p := range r.Prefixes {
+			insides = append(insides, p.Inside)
+		}
+		from = "ip6 daddr != " + braces(insides) + " " // what goes from one inside host to another leaves by the same arm
 	}
 	for _, p := range r.pairs() {
 		t.rule(fmt.Sprintf("%soifname %q ip6 saddr %s ct status & dnat == 0 counter snat ip6 prefix to %s", from, r.Outside, p.inside, p.outside), "prefix "+p.name)
