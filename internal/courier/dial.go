@@ -80,7 +80,7 @@ func dial(j Job) (*line, error) {
 func call(to Destination, script string) (*line, error) {
 	args := []string{
 		"sh", "-c", `trap "" INT QUIT; exec "$@"`, "sh",
-		"ssh", "-T", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes",
+		"ssh", "-T", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none",
 	}
 	if to.Port != "" {
 		args = append(args, "-p", to.Port)
