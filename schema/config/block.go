@@ -89,6 +89,7 @@ func (e *evaluator) instance(d *source.Decl, ctx *hcl.EvalContext, in assemble.I
 	shape, diags := e.reader.Expand(d.Shape, ctx)
 	node, more := e.reader.Node(shape, ctx)
 	diags = append(diags, more...)
+	diags = append(diags, changesNothing(node)...)
 	node.Failed = node.Failed || diags.HasErrors()
 	in.Node = node
 	var cycle *decode.Shape
@@ -111,6 +112,29 @@ func (e *evaluator) instance(d *source.Decl, ctx *hcl.EvalContext, in assemble.I
 	e.diags = append(e.diags, diag.At(in.Addr.String(), diags)...)
 	node.Secrets(e.secrets)
 	return node
+}
+
+// changesNothing refuses, of a block that makes nothing by itself, what is said of how it is made and changed.
+func changesNothing(node *decode.Node) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	refuse := func(shape *decode.Shape, names ...string) {
+		for _, name := range names {
+			if attr := shape.Attrs[name]; attr != nil {
+				diags = append(diags, diag.In(diag.New(diag.Conflict, attr.NameRange, fmt.Sprintf("%s has no meaning here", name),
+					"The block makes nothing by itself, so there is nothing to wait for, to keep or to replace. Write it in the blocks that refer to this one."), attr.Range))
+			}
+		}
+	}
+	if kind := node.Def.Kind; kind != "nftables" && !(kind == "network" && node.Flag("existing")) {
+		return nil
+	}
+	refuse(node.Shape, "depends_on")
+	for _, child := range node.Blocks {
+		if child.Def.Kind == "lifecycle" {
+			refuse(child, "prevent_destroy", "ignore_changes", "replace_triggered_by")
+		}
+	}
+	return diags
 }
 
 // conditions evaluates the conditions of a kind in a block.

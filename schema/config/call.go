@@ -195,6 +195,10 @@ func (e *evaluator) refactorOnce(s *decode.Shape, in *scope, ctx *hcl.EvalContex
 		}
 	case "import":
 		to, ok := read("to")
+		if id := node.Argument("id"); id.Sensitive {
+			e.diags = append(e.diags, diag.New(diag.SensitiveKey, id.Place(), "id may not be sensitive", "Everybody on the host sees what a thing is called."))
+			return
+		}
 		if ok && !e.assembler.Has(to) {
 			e.diags = append(e.diags, diag.New(diag.UnknownRef, s.Attrs["to"].Expr.Range(), fmt.Sprintf("%s is not declared", to),
 				"Declare it as it is to be; labctl then takes the existing thing over under this address."))

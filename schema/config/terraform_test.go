@@ -100,6 +100,25 @@ vm "v" {
 	}
 }
 
+func TestSecretNamesAreRefused(t *testing.T) {
+	text := said(t, write(t, map[string]string{"lab.hcl": base + `
+variable "s" {
+  sensitive = true
+  default   = "hunter2"
+}
+bridge "b" { name = var.s }
+import {
+  to = image.micro
+  id = var.s
+}
+`}), Options{})
+	for _, want := range []string{"A name may not be sensitive", "id may not be sensitive"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
 // An instance's key may stand as an attribute, in references to modules as in those to blocks.
 func TestModuleKeyAsAttribute(t *testing.T) {
 	dir := write(t, map[string]string{"lab.hcl": base + `

@@ -8,7 +8,7 @@ func check() Block {
 		Attrs: append([]Attr{
 			{Name: "deadline", Type: Duration, Unit: "s", Doc: "How long all tries may take together."},
 			{Name: "retries", Type: Int, Min: ptr(0), Doc: "How often to try again before it counts as failed."},
-		}, metaAttrs()...),
+		}, metaAttrs()[:2]...),
 		Blocks: probes(),
 		Example: `check "ping" {
   ping {

@@ -22,7 +22,10 @@ func instead() map[string]map[string]string {
 			"nat64": "Neither nftables nor the kernel translates between IPv6 and IPv4. Run a translator such as tayga or jool in a machine made from an image that has it. nat6 translates IPv6 to IPv6.",
 		},
 		"variable": {"ephemeral": secret, "deprecated": "Say it in description.", "const": "Write its default, and give it no other value."},
-		"output":   {"ephemeral": secret, "type": "An output has the type of its value; tostring, tolist and their like convert it."},
+		"output": {
+			"depends_on": "An output is a value, known before anything is made. Write depends_on in the block that has to wait, with the module's name.",
+			"ephemeral":  secret, "type": "An output has the type of its value; tostring, tolist and their like convert it.",
+		},
 		"module": {
 			"version":   "A module is a folder beside the lab's, so it has no version of its own.",
 			"providers": noProviders, "provider": noProviders,
@@ -40,8 +43,9 @@ func instead() map[string]map[string]string {
 		},
 		"import": {"provider": noProviders, "identity": "id is what the thing's own system calls it: a domain's, bridge's or network's name."},
 		"check": {
-			"assert": "A check here is something that the machines show: ping, tcp, exec and others. A condition on values goes into a precondition of an output.",
-			"data":   "References give the values of blocks: vm.nat.ip.",
+			"assert":     "A check here is something that the machines show: ping, tcp, exec and others. A condition on values goes into a precondition of an output.",
+			"data":       "References give the values of blocks: vm.nat.ip.",
+			"depends_on": "Checks run when all of the lab is as it is declared.",
 		},
 	}
 }

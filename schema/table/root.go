@@ -59,7 +59,6 @@ func output() Block {
 			{Name: "value", Type: Any, Required: true, Doc: "The value."},
 			{Name: "description", Type: String, Doc: "What it is."},
 			{Name: "sensitive", Type: Bool, Default: "false", Doc: "Whether it is hidden on the screen."},
-			{Name: "depends_on", Type: Static, Coll: List, Doc: "Blocks that whatever refers to this output waits for."},
 		},
 		Blocks: []Block{condition("precondition", "A condition that must hold for the output to be given.")},
 	}
@@ -130,7 +129,7 @@ func metaAttrs() []Attr {
 	return []Attr{
 		{Name: "for_each", Type: Any, Doc: "A map, an object or a set of strings: one instance is made for each element; each.key and each.value are the element's."},
 		{Name: "count", Type: Int, Min: ptr(0), Doc: "How many instances to make; count.index is the number of each, from 0. It excludes for_each."},
-		{Name: "depends_on", Type: Static, Coll: List, Doc: "Blocks or modules that must be there before this one, where no reference says so."},
+		{Name: "depends_on", Type: Static, Coll: List, Doc: "Blocks or modules that must be there before this one. What it is plugged into or made from is so by itself; other references take values alone, which are known before anything is made."},
 	}
 }
 
