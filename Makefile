@@ -130,8 +130,9 @@ $(LINT): Makefile
 	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	@touch $@
 
+# What is built is installed as it is: under sudo there is often no Go.
 .PHONY: install
-install: build ## Install labctl and its guest helper under PREFIX (default /usr/local)
+install: $(if $(wildcard bin/labctl-guest),,build) ## Install labctl and its guest helper under PREFIX (default /usr/local)
 	install -D -m 755 bin/labctl $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/labctl
 	install -D -m 755 bin/labctl-guest $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/labctl-guest
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Makes the pictures in docs/images from a real run, on a throwaway host: make pictures.
+# Makes the pictures in docs/images from a real run, on a throwaway host: scripts/pictures.sh. It needs tmux, and
+# freeze (github.com/charmbracelet/freeze) in .cache/bin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ ${LABCTL_SANDBOX:-} != 1 ]]; then

@@ -24,7 +24,7 @@ var variations = map[string][]string{
 var ownScript = []string{"holepunch", "nat-matrix"}
 
 // TestExamples applies every example from nothing, finds nothing more to do, sees its checks pass, also with its variables
-// changed while it runs, and leaves nothing behind.
+// changed while it runs, and leaves nothing behind. What its page shows at a prompt is run too, and prints what the page says.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/lab.hcl")
 	if err != nil || len(files) < 10 {
@@ -39,6 +39,7 @@ func TestExamples(t *testing.T) {
 		lab := "$ROOT/examples/" + name
 		fmt.Fprintf(&script, "exec labctl fmt -check %[1]s\nexec labctl apply -auto-approve %[1]s\n", lab)
 		fmt.Fprintf(&script, "code 0 labctl plan -detailed-exitcode %[1]s\nexec labctl test %[1]s\nstdout ' 0 failed'\n", lab)
+		fmt.Fprintf(&script, "page $ROOT/docs/labs/%s.md %s\n", name, lab)
 		for _, v := range variations[name] {
 			fmt.Fprintf(&script, "exec labctl apply -auto-approve -test -var '%s' %s\nstdout ' 0 failed'\n", v, lab)
 		}

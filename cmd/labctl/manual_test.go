@@ -123,6 +123,30 @@ func TestManualLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// TestManualNamesEveryPackage that scripts/packages.sh installs.
+func TestManualNamesEveryPackage(t *testing.T) {
+	script, err := os.ReadFile("../../scripts/packages.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(script), "packages=(\n")
+	list, _, _ = strings.Cut(list, "\n)\n")
+	page := pages(t)["../../docs/install.md"]
+	count := 0
+	for line := range strings.Lines(list) {
+		line, _, _ = strings.Cut(line, "#")
+		for _, name := range strings.Fields(line) {
+			count++
+			if !regexp.MustCompile("[` ]" + regexp.QuoteMeta(name) + "[` ]").MatchString(page) {
+				t.Errorf("docs/install.md does not name the package %s", name)
+			}
+		}
+	}
+	if count < 20 {
+		t.Errorf("%d packages", count)
+	}
+}
+
 // TestManualHasAPageForEachExample and for nothing else.
 func TestManualHasAPageForEachExample(t *testing.T) {
 	labs, err := filepath.Glob("../../examples/*/lab.hcl")

@@ -31,7 +31,7 @@ func runScripts(t *testing.T, params testscript.Params) {
 		env.Setenv("LABCTL_GUEST", filepath.Join(root, "bin", "labctl-guest"))
 		return nil
 	}
-	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code, "hush": hush}
+	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code, "hush": hush, "page": page}
 	testscript.Run(t, params)
 }
 
