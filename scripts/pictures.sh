@@ -22,8 +22,11 @@ picture() {
   tmux -L pictures capture-pane -e -p | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' >/run/screen.ansi
   tmux -L pictures kill-server
   sed -i 's/\x1b\[39m/\x1b[0m/g' /run/screen.ansi # freeze knows no default colour but the reset
+  # Nor does it know that a colour goes on in the next line.
+  awk '{ rest = $0; print state rest; while (match(rest, /\033\[[0-9;]*m/)) { state = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH) } }' \
+    /run/screen.ansi >/run/picture.ansi
   .cache/bin/freeze --language ansi --window --padding 16 --margin 0 --border.radius 8 --font.size 13 --font.family monospace \
-    --output "docs/images/$name.svg" </run/screen.ansi
+    --output "docs/images/$name.svg" </run/picture.ansi
 }
 
 picture apply first-vm 60 'labctl apply -auto-approve' 'labctl test' 'labctl plan'
