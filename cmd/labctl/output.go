@@ -147,7 +147,7 @@ func shown(o schema.Output) string {
 }
 
 // leaseWait is how long apply waits at its end for addresses that outputs hold.
-const leaseWait = 10 * time.Second
+const leaseWait = 20 * time.Second
 
 // showOutputs lists the lab's outputs as Terraform does after an apply.
 func showOutputs(ctx context.Context, s *session.Session) error {
