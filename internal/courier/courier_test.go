@@ -76,7 +76,7 @@ type far struct {
 	ended chan error
 }
 
-func farEnd(t *testing.T, quiet time.Duration) far {
+func farEnd(t *testing.T, silence <-chan time.Time) far {
 	t.Helper()
 	theirIn, ourIn, err := os.Pipe()
 	if err != nil {
@@ -92,7 +92,7 @@ func farEnd(t *testing.T, quiet time.Duration) far {
 	}
 	f := far{&line{ssh: ssh, in: ourIn, out: bufio.NewReader(ourOut), raw: ourOut}, t.TempDir(), make(chan error, 1)}
 	go func() {
-		s := &server{out: &writer{w: theirOut}, root: f.root, quiet: quiet}
+		s := &server{out: &writer{w: theirOut}, root: f.root, silence: func() <-chan time.Time { return silence }}
 		err := s.run(theirIn)
 		theirOut.Close()
 		theirIn.Close()
@@ -115,7 +115,7 @@ func (f far) cleared(t *testing.T) {
 }
 
 func TestCommandIsAsHere(t *testing.T) {
-	f := farEnd(t, time.Hour)
+	f := farEnd(t, nil)
 	var stdout, stderr bytes.Buffer
 	input := strings.Repeat("line\n", 500_000)
 	code, err := f.carry(Job{
@@ -127,7 +127,7 @@ func TestCommandIsAsHere(t *testing.T) {
 	}
 	f.cleared(t)
 
-	f = farEnd(t, time.Hour)
+	f = farEnd(t, nil)
 	if code, err := f.carry(Job{Args: []string{"die"}}, nil); code != 128+9 || err != nil {
 		t.Errorf("killed: code %d, %v", code, err)
 	}
@@ -143,7 +143,7 @@ func (c told) Write(text []byte) (int, error) {
 }
 
 func TestSignalsReachTheCommand(t *testing.T) {
-	f := farEnd(t, time.Hour)
+	f := farEnd(t, nil)
 	said, signals := make(told, 9), make(chan os.Signal, 1)
 	go func() {
 		if text := <-said; text != "waiting\n" {
@@ -159,12 +159,13 @@ func TestSignalsReachTheCommand(t *testing.T) {
 }
 
 func TestLostConnectionInterruptsTheCommand(t *testing.T) {
+	silence := make(chan time.Time)
 	for name, lose := range map[string]func(*line){
 		"near end gone": func(l *line) { l.in.Close(); l.raw.Close() },
-		"silence":       func(*line) {},
+		"silence":       func(*line) { silence <- time.Now() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := farEnd(t, 50*time.Millisecond)
+			f := farEnd(t, silence)
 			mark := filepath.Join(t.TempDir(), "mark")
 			to := &writer{w: f.in}
 			if err := to.send(frameStart, []byte(`{"args":["wait","`+mark+`"]}`)); err != nil {
@@ -183,7 +184,7 @@ func TestLostConnectionInterruptsTheCommand(t *testing.T) {
 }
 
 func TestLostConnectionIsTold(t *testing.T) {
-	f := farEnd(t, time.Hour)
+	f := farEnd(t, nil)
 	said := make(told, 9)
 	go func() {
 		<-said
@@ -198,7 +199,7 @@ func TestLostConnectionIsTold(t *testing.T) {
 
 func TestOnlyNamedFilesAreWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
-	f := farEnd(t, time.Hour)
+	f := farEnd(t, nil)
 	code, err := f.carry(Job{Args: []string{"write", path}, Writable: []string{path, path + ".grows"}}, nil)
 	if code != 0 || err != nil {
 		t.Errorf("code %d, %v", code, err)
@@ -211,7 +212,7 @@ func TestOnlyNamedFilesAreWritten(t *testing.T) {
 	}
 	f.cleared(t)
 
-	f = farEnd(t, time.Hour)
+	f = farEnd(t, nil)
 	if _, err := f.carry(Job{Args: []string{"write", path + "2"}, Writable: []string{path}}, nil); err == nil || !strings.Contains(err.Error(), "does not name") {
 		t.Errorf("%v", err)
 	}
@@ -222,7 +223,7 @@ func TestOnlyNamedFilesAreWritten(t *testing.T) {
 }
 
 func TestNearMachineAnswers(t *testing.T) {
-	f := farEnd(t, time.Hour)
+	f := farEnd(t, nil)
 	var stdout bytes.Buffer
 	code, err := f.carry(Job{Args: []string{"ask", "long", "bad", ""}, Stdout: &stdout, Answer: func(question []byte) ([]byte, error) {
 		if string(question) == "bad" {
@@ -234,7 +235,7 @@ func TestNearMachineAnswers(t *testing.T) {
 		t.Errorf("code %d, %v, %q", code, err, stdout.String())
 	}
 	f.cleared(t)
-	f = farEnd(t, time.Hour)
+	f = farEnd(t, nil)
 	stdout.Reset()
 	if _, err := f.carry(Job{Args: []string{"ask", "x"}, Stdout: &stdout}, nil); err != nil || stdout.String() != "0 nobody answers\n" {
 		t.Errorf("%v, %q", err, stdout.String())

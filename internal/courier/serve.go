@@ -24,7 +24,7 @@ func Serve() int {
 	// A connection that is gone is found out by the read or the write that fails. Signals that are caught, and not ignored, do
 	// what they always do in the command.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
-	s := &server{out: &writer{w: os.Stdout}, root: workRoot, quiet: pingWait}
+	s := &server{out: &writer{w: os.Stdout}, root: workRoot, silence: func() <-chan time.Time { return time.After(pingWait) }}
 	if err := s.run(os.Stdin); err != nil {
 		fmt.Fprintf(os.Stderr, "labctl: %v\n", err)
 		return 1
@@ -35,8 +35,8 @@ func Serve() int {
 // server is the far end of one job.
 type server struct {
 	out     *writer
-	root    string        // where the command gets a folder of its own
-	quiet   time.Duration // after so long a silence nobody is there
+	root    string                  // where the command gets a folder of its own
+	silence func() <-chan time.Time // tells when nothing has come for so long that nobody is there
 	command *host.Process
 	input   *queue
 	home    *queue  // what the command gets of the near machine: its parcel, and answers
@@ -184,7 +184,7 @@ func (s *server) obey(from io.Reader) {
 			case f.kind == frameSignal && len(f.payload) == 1:
 				_ = s.command.Signal(syscall.Signal(f.payload[0]))
 			}
-		case <-time.After(s.quiet):
+		case <-s.silence():
 			s.alone()
 			return
 		}
