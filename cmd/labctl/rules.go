@@ -133,6 +133,9 @@ func (l *looking) run(cmd *cobra.Command, o *options, args []string, do func(con
 	}
 	page := &session.Page{Out: s.Stdout, Terminal: session.IsTerminal(s.Stdout) && !l.json, Rows: session.Height(s.Stdout)}
 	in.out, in.style = page, inspect.Style{Color: s.Options.Color(s.Stdout)}
+	if page.Terminal {
+		in.style.Width = session.Width(s.Stdout)
+	}
 	for {
 		if l.watch && !l.json {
 			fmt.Fprintf(page, "%s, %s, every %v; Ctrl-C ends\n\n", called, time.Now().Format(time.TimeOnly), l.every)

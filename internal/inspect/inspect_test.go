@@ -54,6 +54,14 @@ func TestRulesWithCounts(t *testing.T) {
 		t.Error(diff)
 	}
 	out.Reset()
+	Style{Width: 60}.Rules(&out, now, nil)
+	want = `           5          300  oifname "eth0" counter
+                             masquerade  # keep the port
+`
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("on a narrow terminal:\n%s", out.String())
+	}
+	out.Reset()
 	if (Style{}).Rules(&out, nft.Live{}, nil); out.String() != "There are no rules.\n" {
 		t.Errorf("with none: %q", out.String())
 	}

@@ -9,13 +9,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mitchellh/go-wordwrap"
+
 	"github.com/labctl/labctl/internal/nft"
 )
 
 // Style is how things are written.
 type Style struct {
 	Color bool // with ANSI colours
-	Width int  // columns at which lines are cut; 0 cuts none
+	Width int  // columns at which rules are broken; 0 breaks none
 }
 
 func (s Style) paint(code, text string) string {
@@ -92,11 +94,23 @@ func (s Style) chain(w io.Writer, t nft.Table, o nft.Object, counts map[string]n
 		if ok {
 			head = s.counted(c, rose[c.Key()])
 		}
-		if comment != "" {
-			comment = "  " + s.paint(dim, "# "+comment)
-		}
-		fmt.Fprintf(w, "%s  %s%s\n", head, text, comment)
+		fmt.Fprintf(w, "%s  %s\n", head, s.rule(text, comment))
 	}
+}
+
+// rule is a rule with its comment, both broken where the terminal ends and going on below themselves.
+func (s Style) rule(text, comment string) string {
+	const at = 27 // where numbers end
+	if comment != "" {
+		text += "  # " + comment
+	}
+	if s.Width >= 2*at && at+len([]rune(text)) > s.Width {
+		text = strings.ReplaceAll(wordwrap.WrapString(text, uint(s.Width-at-2)), "\n", "\n"+strings.Repeat(" ", at+2))
+	}
+	if begin := strings.Index(text, "# "); comment != "" && begin >= 0 {
+		return text[:begin] + s.paint(dim, text[begin:])
+	}
+	return text
 }
 
 func (s Style) counted(c nft.Count, rose uint64) string {
