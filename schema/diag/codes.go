@@ -66,6 +66,7 @@ const (
 	AsymmetricRoute  = "LAB0404"
 	UnusedRuleset    = "LAB0405"
 	GatewayNoForward = "LAB0406"
+	NoNeighbours     = "LAB0407"
 )
 
 // Explanation is what `labctl explain` tells of a code.
@@ -162,5 +163,6 @@ func labCodes() []Explanation {
 		{AsymmetricRoute, "several default routes compete", "The machine has several default routes of one metric; which is used is up to chance."},
 		{UnusedRuleset, "the ruleset is attached to nothing", "No vm and no host names this nftables block, so its rules are loaded nowhere."},
 		{GatewayNoForward, "the gateway does not forward", "A machine's gateway is a vm of the lab (or the host) without forwarding = true."},
+		{NoNeighbours, "the firewall hides the machine from its IPv6 neighbours", "IPv6 has no ARP: neighbours find one another by ICMPv6 (RFC 4861), which an input chain whose policy is drop keeps out unless a rule accepts nd-neighbor-solicit and nd-neighbor-advert. These are of no tracked connection, so ct state established does not let them in."},
 	}
 }

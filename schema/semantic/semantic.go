@@ -30,6 +30,7 @@ func Check(lab *schema.Lab, at Ranger) hcl.Diagnostics {
 	c.defaults()
 	c.ports(lab.Checks)
 	c.natChecks(lab.Checks)
+	c.neighbours()
 	return c.diags
 }
 
