@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -52,6 +53,23 @@ func (l *Lab) Link() {
 	for _, r := range l.Resources {
 		if d, ok := r.Body.(*Domain); ok {
 			d.Seed = guests[r.Addr]
+		}
+	}
+}
+
+// SettingsFirst has networks wait for their host's settings: libvirt turns forwarding on for them, and what a setting was before
+// the lab is noted when it is first made.
+func (l *Lab) SettingsFirst() {
+	settings := make(map[string]Addr)
+	for _, r := range l.Resources {
+		if r.Addr.Type() == "host.sysctl" {
+			settings[r.Host] = r.Addr
+		}
+	}
+	for i := range l.Resources {
+		r := &l.Resources[i]
+		if addr, ok := settings[r.Host]; ok && r.Addr.Type() == "network" && !slices.Contains(r.Deps, addr) {
+			r.Deps = append(slices.Clone(r.Deps), addr)
 		}
 	}
 }

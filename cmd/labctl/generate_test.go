@@ -14,74 +14,130 @@ import (
 type generator struct {
 	*rand.Rand
 	out  strings.Builder
-	next int // for names and subnets that occur once
+	seed int
+	next int             // for names and subnets that occur once
+	said map[string]bool // what labs have said so far, by path in the table
+	lent string          // folder of files and disks that are there
 }
 
 // leftOut is what random labs do not say, and why.
 var leftOut = map[string]string{
-	"host": "there is one host", "host.uri": "the host is this one", "host.ssh": "the host is this one",
-	"bridge.name": "the label is unique", "bridge.interfaces": "needs interfaces of the host", "bridge.path_cost": "needs ports",
-	"bridge.port_priority": "needs ports", "bridge.renderer": "NetworkManager is not there",
-	"vm.name": "the name that is derived is unique", "vm.image": "machines stay off", "vm.clone": "needs a machine to copy",
-	"vm.linked": "goes with clone", "vm.cdrom": "needs an installer", "vm.arch": "the host's own", "vm.xml": "has a test of its own",
-	"vm.packages": "first boot only", "vm.user_data": "first boot only", "vm.ssh": "first boot only",
-	"vm.interface.network": "excludes bridge", "vm.interface.impair": "is of running machines", "vm.interface.dhcp4": "excludes addresses here",
-	"vm.interface.dhcp6": "excludes addresses here", "vm.disk.source": "needs a file", "vm.disk.boot_order": "excludes boot.order",
-	"vm.boot.initrd": "goes with an image", "vm.tpm": "needs swtpm", "vm.filesystem": "needs a folder", "vm.hostdev": "needs a device",
-	"vm.nat": "is of guests that run", "vm.nat6": "is of guests that run", "vm.route": "is of guests that run", "vm.nftables": "is of guests that run", "vm.firmware": "needs OVMF",
-	"vm.channel": "has a target and a path that go together", "vm.console": "has a target and a path that go together",
-	"vm.serial": "has a path that goes with its type", "vm.interface.pci": "addresses are few and must not collide",
+	"host.uri": "the host is this one", "host.ssh": "the host is this one", "bridge.host": "there is one host",
+	"network.host": "there is one host", "image.host": "there is one host", "vm.host": "there is one host",
+	"network.existing": "says that there is nothing to make", "image.packages": "goes with a Debian, which takes minutes to make",
+	"vm.clone": "needs a machine that is off, and has tests of its own", "vm.linked": "goes with clone",
+	"vm.hostdev":      "needs a device of the host, and is in the matrix of arguments",
+	"vm.channel.path": "libvirt chooses it", "vm.console.path": "libvirt chooses it",
+	"nftables.ruleset": "is nft's own text, and has a property test of its own", "nftables.table.chain.device": "needs a hook of a device",
+	"nftables.table.flowtable": "needs offload of devices", "nftables.table.map.typeof": "excludes type, and a set's is the same",
+	"nftables.table.set.typeof": "excludes type", "nftables.table.map.gc_interval": "nft 1.0.6 takes it for sets alone", "nftables.table.map.auto_merge": "nft takes it for sets alone",
+}
+
+// newGenerator is a generator of the labs of a seed; lent is a folder that lend has filled.
+func newGenerator(seed int, lent string) *generator {
+	return &generator{seed: seed, Rand: rand.New(rand.NewPCG(uint64(seed), 0)), said: map[string]bool{}, lent: lent}
 }
 
 // meta is what every block takes: it is the language's own, and says nothing of the thing that is made.
 var meta = []string{"count", "for_each", "depends_on", "lifecycle"}
+
+// say writes an argument.
+func (g *generator) say(where, value string) {
+	g.said[where] = true
+	fmt.Fprintf(&g.out, "  %s = %s\n", where[strings.LastIndexByte(where, '.')+1:], value)
+}
+
+// open begins a block; its labels are quoted.
+func (g *generator) open(where string, labels ...string) {
+	g.said[where] = true
+	fmt.Fprintf(&g.out, "%s", where[strings.LastIndexByte(where, '.')+1:])
+	for _, label := range labels {
+		fmt.Fprintf(&g.out, " %q", label)
+	}
+	fmt.Fprint(&g.out, " {\n")
+}
+
+func (g *generator) close() { fmt.Fprint(&g.out, "}\n") }
+
+// often is true three times in four, and sometimes one time in three.
+func (g *generator) often() bool     { return g.IntN(4) > 0 }
+func (g *generator) sometimes() bool { return g.IntN(3) == 0 }
 
 // lab writes one lab.
 func (g *generator) lab(name string) string {
 	g.out.Reset()
 	fmt.Fprintf(&g.out, "lab %q {}\n", name)
 	g.nftables()
-	fmt.Fprintf(&g.out, "host {\n  forwarding = %v\n  nftables   = [nftables.rules]\n}\n", g.IntN(2) == 0)
+	g.images()
+	networks, forwards := g.networks()
+	g.open("host")
+	g.say("host.forwarding", fmt.Sprint(forwards || g.IntN(2) == 0))
+	g.say("host.nftables", "[nftables.rules]")
+	if g.sometimes() {
+		g.say("host.sysctl", fmt.Sprintf(`{ "net.ipv4.tcp_keepalive_time" = %d, "net.ipv4.ip_local_port_range" = "%d\t60999" }`, 600+g.IntN(999), 30000+g.IntN(999)))
+	}
+	g.close()
 	for n := range 1 + g.IntN(3) {
-		fmt.Fprintf(&g.out, "bridge \"br%d\" {\n", n)
-		subnet := g.subnet()
-		fmt.Fprintf(&g.out, "  addresses = [\"%s.1/24\"]\n", subnet)
-		g.body(table.Root().Block("bridge"), "bridge", subnet)
-		fmt.Fprint(&g.out, "}\n")
+		subnet := g.bridge(n)
 		for k := range g.IntN(3) {
-			fmt.Fprintf(&g.out, "vm \"m%d_%d\" {\n  running = false\n", n, k)
-			for nic := range g.IntN(3) {
-				fmt.Fprintf(&g.out, "interface \"eth%d\" {\n  bridge = bridge.br%d\n  addresses = [\"%s.%d/24\"]\n", nic, n, subnet, 10+10*k+nic)
-				g.body(table.Root().Block("vm").Block("interface"), "vm.interface", subnet)
-				fmt.Fprint(&g.out, "}\n")
-			}
-			g.body(table.Root().Block("vm"), "vm", subnet)
-			fmt.Fprint(&g.out, "}\n")
+			at := place{bridge: fmt.Sprintf("bridge.br%d", n), subnet: subnet, subnet6: fmt.Sprintf("fd00:%x:", n+1), first: 10 + 10*k, networks: networks}
+			g.machine(fmt.Sprintf("m%d_%d", n, k), at)
 		}
 	}
 	return g.out.String()
 }
 
+// bridge writes a bridge, with a port of the host's now and then, and returns its subnet.
+func (g *generator) bridge(n int) (subnet string) {
+	g.open("bridge", fmt.Sprintf("br%d", n))
+	defer g.close()
+	subnet = g.subnet()
+	g.say("bridge.addresses", fmt.Sprintf("[%q, %q]", subnet+".1/24", fmt.Sprintf("fd00:%x::1/64", n+1)))
+	if g.sometimes() {
+		g.say("bridge.name", fmt.Sprintf("%q", fmt.Sprintf("rnd%d", g.next)))
+	}
+	if port := fmt.Sprintf("port%d", n); g.sometimes() {
+		g.say("bridge.interfaces", fmt.Sprintf("[%q]", port))
+		if g.often() {
+			g.say("bridge.path_cost", fmt.Sprintf("{ %q = %d }", port, 1+g.IntN(99)))
+			g.say("bridge.port_priority", fmt.Sprintf("{ %q = %d }", port, 1+g.IntN(60)))
+		}
+	}
+	g.body(table.Root().Block("bridge"), "bridge", subnet)
+	return subnet
+}
+
 func (g *generator) subnet() string {
 	g.next++
-	return fmt.Sprintf("10.%d.%d", 100+g.next/250%100, g.next%250)
+	// Labs that are changed into each other share none: a network is not made where another still has its subnet.
+	return fmt.Sprintf("10.%d.%d", 100+g.seed%100, g.next%250)
+}
+
+// byHand is what is written with its block, where it hangs together with the rest.
+var byHand = []string{
+	"bridge.addresses", "bridge.name", "bridge.interfaces", "bridge.path_cost", "bridge.port_priority",
+	"network.addresses", "network.bridge", "network.mode", "network.name", "network.dhcp", "network.lease", "network.dns", "vm.name", "vm.running",
+	"vm.image", "vm.cdrom", "vm.boot", "vm.interface", "vm.route", "vm.nat", "vm.nat6", "vm.nftables", "vm.packages", "vm.user_data", "vm.ssh",
+	"vm.firmware", "vm.machine", "vm.tpm", "vm.disk.source", "vm.disk.boot_order", "vm.disk.size", "vm.disk.shareable", "vm.disk.format",
+	"vm.interface.bridge", "vm.interface.network", "vm.interface.addresses", "vm.interface.dhcp4", "vm.interface.dhcp6",
+	"vm.interface.pci", "vm.interface.impair", "vm.channel", "vm.console", "vm.serial", "vm.filesystem", "vm.xml",
 }
 
 // body writes some of a block's arguments and nested blocks.
 func (g *generator) body(b *table.Block, path, subnet string) {
-	written := []string{"addresses", "bridge", "running", "host"} // by the caller, or never
 	for _, a := range b.Attrs {
 		where := path + "." + a.Name
-		if a.Computed || slices.Contains(meta, a.Name) || leftOut[where] != "" || slices.Contains(written, a.Name) || !a.Required && !always(where) && g.IntN(3) > 0 {
+		if a.Computed || slices.Contains(meta, a.Name) || leftOut[where] != "" || slices.Contains(byHand, where) ||
+			!a.Required && !always(where) && !g.sometimes() {
 			continue
 		}
 		if text := g.argument(a, where, subnet); text != "" {
-			fmt.Fprintf(&g.out, "  %s = %s\n", a.Name, text)
+			g.say(where, text)
 		}
 	}
 	for _, nested := range b.Blocks {
 		where := path + "." + nested.Kind
-		if slices.Contains(meta, nested.Kind) || leftOut[where] != "" || where == "vm.interface" || !always(where) && g.IntN(3) > 0 {
+		if slices.Contains(meta, nested.Kind) || leftOut[where] != "" || slices.Contains(byHand, where) || !always(where) && !g.sometimes() {
 			continue
 		}
 		times := 1
@@ -89,27 +145,30 @@ func (g *generator) body(b *table.Block, path, subnet string) {
 			times += g.IntN(2)
 		}
 		for n := range times {
-			fmt.Fprintf(&g.out, "%s %s {\n", nested.Kind, g.labels(where, n))
+			g.open(where, g.labels(where, n)...)
+			if where == "vm.disk" {
+				g.disk(n)
+			}
 			g.body(&nested, where, subnet)
-			fmt.Fprint(&g.out, "}\n")
+			g.close()
 		}
 	}
 }
 
 func always(where string) bool {
-	return where == "vm.boot" || where == "vm.boot.kernel" || where == "bridge.route.via" || where == "vm.disk.size"
+	return where == "bridge.route.via"
 }
 
-func (g *generator) labels(where string, n int) string {
+func (g *generator) labels(where string, n int) []string {
 	switch where {
 	case "vm.disk":
-		return fmt.Sprintf("%q", fmt.Sprintf("data%d", n))
+		return []string{fmt.Sprintf("data%d", n)}
 	case "vm.file":
-		return fmt.Sprintf("%q", fmt.Sprintf("/etc/file%d", n))
+		return []string{fmt.Sprintf("/etc/file%d", n)}
 	case "bridge.route":
-		return `"` + g.subnet() + `.0/24"`
+		return []string{g.subnet() + ".0/24"}
 	}
-	return ""
+	return nil
 }
 
 // argument is a value for an argument: one that fits the others where they hang together, or any of its type.
@@ -143,22 +202,12 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 		return fmt.Sprint(2 + g.IntN(2))
 	case "vm.cpu":
 		return []string{`"maximum"`, `"qemu64"`}[g.IntN(2)]
-	case "vm.machine":
-		return []string{`"q35"`, `"pc"`}[g.IntN(2)]
 	case "vm.os_variant":
 		return []string{`"debian11"`, `"ubuntu22.04"`}[g.IntN(2)]
 	case "vm.virt":
 		return `"qemu"`
-	case "vm.boot.kernel":
-		return `"/boot/vmlinuz"`
-	case "vm.boot.order":
-		return []string{`["hd"]`, `["network", "hd"]`, `["cdrom", "hd", "network"]`}[g.IntN(3)]
 	case "vm.interface.model":
 		return []string{`"virtio"`, `"e1000"`, `"rtl8139"`, `"e1000e"`}[g.IntN(4)]
-	case "vm.disk.size":
-		return `"16MiB"` // one size: where labs are changed into each other, a smaller disk is refused
-	case "vm.disk.shareable":
-		return "false"
 	case "vm.disk.bus": // not sata, since another draw may make it readonly
 		return []string{`"virtio"`, `"scsi"`, `"usb"`}[g.IntN(3)]
 	case "vm.hostname":
@@ -173,7 +222,17 @@ func (g *generator) argument(a table.Attr, where, subnet string) string {
 		return `"root:root"`
 	case "vm.rng.source":
 		return []string{`"/dev/urandom"`, `"/dev/random"`}[g.IntN(2)]
-	case "vm.tpm.model", "vm.graphics.type":
+	case "vm.arch":
+		return `"x86_64"`
+	case "bridge.renderer":
+		return `"networkd"` // NetworkManager is not there
+	case "bridge.nameservers", "vm.nameservers":
+		return `["192.0.2.53"]`
+	case "network.mtu":
+		return fmt.Sprint(1280 + g.IntN(220))
+	case "network.domain":
+		return `"random.test"`
+	case "vm.graphics.type":
 		return `"vnc"`
 	case "vm.graphics.port":
 		g.next++
@@ -229,25 +288,4 @@ func (g *generator) value(a table.Attr) string {
 		list = append(list, more)
 	}
 	return "[" + strings.Join(list, ", ") + "]"
-}
-
-// nftables writes a ruleset whose rules nft writes otherwise than they were given: other orders, names, intervals, numbers.
-func (g *generator) nftables() {
-	rules := []string{
-		"ct state established,related accept", "tcp dport { 443, 80, 22 } counter accept", "ip saddr 10.0.0.1/8 drop",
-		"icmp type echo-request limit rate 4/second accept", "iifname \\\"br*\\\" meta mark set 0x10", "udp dport domain accept",
-		"ip daddr { 10.9.0.0/16, 10.8.0.0/16, 10.10.0.0/16 } counter", "meta l4proto { tcp, udp } th dport 1000-2000 drop",
-		"tcp flags & (syn|ack) == syn counter", "ip6 saddr fd00::/8 accept", "log prefix \\\"seen \\\" level info", "ip ttl 1 reject",
-		"ct count over 20 reject with tcp reset", "tcp dport vmap { 22 : accept, 23 : drop }", "quota over 10 mbytes drop", "counter",
-	}
-	picked := []string{}
-	for _, n := range g.Perm(len(rules))[:1+g.IntN(6)] {
-		picked = append(picked, `"`+rules[n]+`"`)
-	}
-	fmt.Fprintf(&g.out, "nftables \"rules\" {\n  table \"inet\" \"rnd\" {\n    chain \"input\" {\n      hook = \"input\"\n      policy = %q\n      rules = [\n        %s,\n      ]\n    }\n",
-		[]string{"accept", "drop"}[g.IntN(2)], strings.Join(picked, ",\n        "))
-	if g.IntN(2) == 0 {
-		fmt.Fprint(&g.out, "    set \"peers\" {\n      type = \"ipv4_addr\"\n      flags = [\"interval\"]\n      elements = [\"10.2.0.0/16\", \"10.1.0.0/16\", \"192.0.2.9\"]\n    }\n")
-	}
-	fmt.Fprint(&g.out, "  }\n}\n")
 }

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"math/rand/v2"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,12 +30,18 @@ func numberOf(t *testing.T, variable string, standard int) int {
 // change of everything at once. After each, a fresh plan is empty, and a destroy leaves the host as it was.
 func TestNoPhantomDrift(t *testing.T) {
 	c := newCrash(t)
+	lent := "/var/lib/labctl/lent"
+	lend(t, lent)
+	for n := range 3 {
+		onHost(t, fmt.Sprintf("ip link add port%d type veth peer name peer%d && ip link set port%d up && ip link set peer%d up", n, n, n, n))
+	}
+	onHost(t, `virsh -q -c qemu:///system net-start default && virsh -q -c qemu:///system net-destroy default
+		sysctl -q -w net.ipv4.ip_forward=0`) // libvirt's own tables stay for good
 	before := leftovers(t)
 	refused, failed := 0, 0
 	first, count := numberOf(t, "LABCTL_TEST_SEED", 1), numberOf(t, "LABCTL_TEST_LABS", phantomLabs)
 	for seed := first; seed < first+count; seed++ {
-		g := &generator{Rand: rand.New(rand.NewPCG(uint64(seed), 0))}
-		text := g.lab("random")
+		text := newGenerator(seed, lent).lab("random")
 		if err := os.WriteFile(filepath.Join(c.dir, "lab.hcl"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -55,4 +55,23 @@ func TestWhatOnlyTheMarkHolds(t *testing.T) {
 	}
 }
 
+// TestNamesArePassedOn: a thing that takes the name of another waits until that one has its new name.
+func TestNamesArePassedOn(t *testing.T) {
+	called := func(a, b string) *schema.Lab {
+		l := with(small(), "vm.a", func(d *schema.Domain) { d.Name = a })
+		return with(l, "vm.b", func(d *schema.Domain) { d.Name = b })
+	}
+	for effect, words := range map[provider.Effect][2]string{provider.Live: {"update", "update"}, provider.OnReplace: {"delete", "create"}} {
+		r := newRig(t)
+		r.provider.Effects = map[string]provider.Effect{"name": effect}
+		r.apply(called("one", "two"), engine.PlanOptions{})
+		report := r.apply(called("two", "three"), engine.PlanOptions{})
+		before(t, report, "done "+words[0]+" vm.b", "done "+words[1]+" vm.a")
+		report = r.apply(called("zero", "two"), engine.PlanOptions{})
+		before(t, report, "done "+words[0]+" vm.a", "done "+words[1]+" vm.b")
+		if effect == provider.OnReplace { // changed about: both are deleted first
+			r.apply(called("two", "zero"), engine.PlanOptions{})
+		}
+	}
+}
 func text(value any) string { return fmt.Sprint(value) }

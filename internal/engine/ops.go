@@ -89,13 +89,16 @@ func (b *builder) edges() []edge {
 		if item.Action == provider.Replace {
 			edges = append(edges, edge{op{addr, false}, op{addr, true}, false})
 		}
-		if item.Action != provider.Create {
+		if item.Want == nil {
 			continue
 		}
-		if old, taken := names[nameKey{addr.Type(), item.Host, nameOf(item.Want.Body)}]; taken {
-			edges = append(edges, edge{op{addr, false}, op{old, true}, false})
-			freeing[old] = true
+		old, taken := names[nameKey{addr.Type(), item.Host, nameOf(item.Want.Body)}]
+		if !taken || old.addr == addr {
+			continue
 		}
+		gone := b.items[old.addr].Action == provider.Delete
+		edges = append(edges, edge{op{addr, false}, old, !gone})
+		freeing[old.addr] = freeing[old.addr] || gone
 	}
 	for _, addr := range b.order {
 		item := b.items[addr]
@@ -140,16 +143,18 @@ func (b *builder) backward(item *plan.Item, forward []schema.Addr) []schema.Addr
 
 type nameKey struct{ typ, host, name string }
 
-// freed is, by name, the address whose deletion frees the name.
-func (b *builder) freed() map[nameKey]schema.Addr {
-	names := map[nameKey]schema.Addr{}
+// freed is, by name, the operation that frees the name: a deletion, or a change to another name.
+func (b *builder) freed() map[nameKey]op {
+	names := map[nameKey]op{}
 	for _, addr := range b.order {
 		item := b.items[addr]
-		if item.Action != provider.Delete || item.Have == nil {
+		if item.Have == nil {
 			continue
 		}
-		if name := nameOf(item.Have.Body); name != "" {
-			names[nameKey{addr.Type(), item.HaveHost, name}] = addr
+		name := nameOf(item.Have.Body)
+		renamed := item.Want != nil && item.Changes() && nameOf(item.Want.Body) != name
+		if name != "" && (item.Deletes() || renamed) {
+			names[nameKey{addr.Type(), item.HaveHost, name}] = op{addr, item.Deletes()}
 		}
 	}
 	return names

@@ -59,23 +59,20 @@ func (p *Provider) Check(ctx context.Context, want []schema.Resource) []error {
 // tryBridges asks netplan about declared bridges in the place of what labs' files say of the same names. The rest of those
 // files is asked about along with them: the bridges may stand on it.
 func (p *Provider) tryBridges(ctx context.Context, t *tree.Tree, bridges []schema.Resource) error {
-	f := &tree.File{Path: p.ownPath("check")}
+	// Last of all: netplan takes a port only after the file that says what it is.
+	f := &tree.File{Path: path.Join(path.Dir(p.ownPath("check")), "zz-labctl-check.yaml")}
 	for _, r := range bridges {
 		b := r.Body.(*schema.Bridge)
 		f.Entries = append(f.Entries, tree.Entry{Name: b.Name, Stanza: tree.Encode(b)})
 	}
 	var labs []string
 	for _, other := range t.Files {
-		replaced := slices.ContainsFunc(bridges, func(r schema.Resource) bool {
-			e := other.Entry(r.Body.(*schema.Bridge).Name)
-			return e != nil && e.Mark.Lab != ""
-		})
-		if !replaced {
+		if !slices.ContainsFunc(other.Entries, func(e tree.Entry) bool { return outdated(e, bridges) }) {
 			continue
 		}
 		labs = append(labs, path.Base(other.Path))
 		for _, e := range other.Entries {
-			if f.Entry(e.Name) == nil {
+			if f.Entry(e.Name) == nil && !outdated(e, bridges) {
 				f.Entries = append(f.Entries, e)
 			}
 		}
@@ -85,6 +82,19 @@ func (p *Provider) tryBridges(ctx context.Context, t *tree.Tree, bridges []schem
 		return err
 	}
 	return p.try(ctx, f.Path, text, labs...)
+}
+
+// outdated reports whether a lab's entry is what one of the bridges is now: of the same name, or with another name and the same
+// ports, which it gives up.
+func outdated(e tree.Entry, bridges []schema.Resource) bool {
+	return e.Mark.Lab != "" && slices.ContainsFunc(bridges, func(r schema.Resource) bool {
+		b := r.Body.(*schema.Bridge)
+		if e.Name == b.Name {
+			return true
+		}
+		old, _ := tree.Decode(e.Name, e.Stanza)
+		return e.Mark.Addr == r.Addr && slices.ContainsFunc(b.Interfaces, func(port string) bool { return slices.Contains(old.Interfaces, port) })
+	})
 }
 
 // hardware names the links that could be a bridge's port.

@@ -33,6 +33,7 @@ func (a *Assembler) Finish() (*schema.Lab, hcl.Diagnostics) {
 		}
 		lab.Resources = append(lab.Resources, b.resources()...)
 	}
+	lab.SettingsFirst()
 	a.depend(lab)
 	for _, b := range a.byKind["nftables"] {
 		if !b.used && !b.node.Failed && !a.anyFailed {

@@ -24,6 +24,7 @@ func Check(lab *schema.Lab, at Ranger) hcl.Diagnostics {
 	c.macs()
 	c.overlaps()
 	c.hosts()
+	c.forwarding()
 	c.routers()
 	c.impairments()
 	c.gateways()

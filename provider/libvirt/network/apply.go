@@ -16,6 +16,8 @@ import (
 
 // Apply implements provider.Provider.
 func (p *Provider) Apply(ctx context.Context, lab string, c provider.Change) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	var err error
 	switch c.Action {
 	case provider.Create, provider.Update, provider.Restart:

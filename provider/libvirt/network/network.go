@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -23,10 +24,12 @@ import (
 type Provider struct {
 	conn  *daemon.Conn
 	links tap.Links
+	// turn is held while a network is made or changed: libvirt gives two that are defined at once the same bridge.
+	turn sync.Mutex
 }
 
 // New is a provider over a connection; links are those of the machine that the daemon runs on.
-func New(conn *daemon.Conn, links tap.Links) *Provider { return &Provider{conn, links} }
+func New(conn *daemon.Conn, links tap.Links) *Provider { return &Provider{conn: conn, links: links} }
 
 // live is the provider's own knowledge of a network.
 type live struct {

@@ -61,6 +61,8 @@ type BridgeState struct {
 	ForwardDelay, HelloTime, MaxAge, Ageing float64
 	Priority                                int
 	Root                                    bool // no other bridge rules the timers here (STP)
+	// Changing is that STP has seen the topology change: the ageing time is shown as twice the forward delay meanwhile.
+	Changing bool
 }
 
 // PortState is what a bridge keeps for one port.
@@ -173,6 +175,7 @@ type ipBridge struct {
 	Priority     int     `json:"priority"`
 	ID           string  `json:"bridge_id"`
 	RootID       string  `json:"root_id"`
+	Changing     int     `json:"topology_change"`
 }
 
 type ipRoute struct {
@@ -225,7 +228,7 @@ func (l *ipLink) link() (*Link, error) {
 		link.Bridge = &BridgeState{
 			STP: data.STP != 0, ForwardDelay: data.ForwardDelay / 100, HelloTime: data.HelloTime / 100,
 			MaxAge: data.MaxAge / 100, Ageing: data.Ageing / 100, Priority: data.Priority,
-			Root: data.ID == data.RootID,
+			Root: data.ID == data.RootID, Changing: data.Changing != 0,
 		}
 	}
 	if l.LinkInfo.PortKind == "bridge" {

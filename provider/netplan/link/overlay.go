@@ -52,7 +52,8 @@ func overlayBridge(b, want *schema.Bridge, state *BridgeState) {
 	if b.Priority != nil || want.Priority != nil {
 		b.Priority = new(state.Priority)
 	}
-	if b.AgeingTime != nil || want.AgeingTime != nil {
+	// While the topology changes, the file is all there is.
+	if (b.AgeingTime != nil || want.AgeingTime != nil) && !state.Changing {
 		b.AgeingTime = new(state.Ageing)
 	}
 	if !state.Root {

@@ -42,7 +42,11 @@ func bridgeSettings(want, before *schema.Bridge, state *BridgeState) []string {
 		timer("hello_time", want.HelloTime, before.HelloTime, defaultHelloTime, state.HelloTime)
 		timer("max_age", want.MaxAge, before.MaxAge, defaultMaxAge, state.MaxAge)
 	}
-	timer("ageing_time", want.AgeingTime, before.AgeingTime, defaultAgeing, state.Ageing)
+	ageing := state.Ageing
+	if state.Changing {
+		ageing = -1 // not known: what is declared is said again, and counts once the change is over
+	}
+	timer("ageing_time", want.AgeingTime, before.AgeingTime, defaultAgeing, ageing)
 	if want.Priority != nil || before.Priority != nil {
 		priority := defaultPriority
 		if want.Priority != nil {
