@@ -8,8 +8,13 @@ if [[ ${LABCTL_SANDBOX:-} != 1 ]]; then
   exec bin/labctl sandbox -- "$0" "$@"
 fi
 
+bold='' plain=''
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+  bold=$'\e[1m' plain=$'\e[0m'
+fi
+
 run() {
-  printf '\n\e[1m$ labctl %s\e[0m\n' "$*"
+  printf '\n%s$ labctl %s%s\n' "$bold" "$*" "$plain"
   bin/labctl -chdir=examples/holepunch "$@"
 }
 
