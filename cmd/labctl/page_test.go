@@ -60,8 +60,10 @@ func missing(shown, printed []string) (lines []string) {
 	at := 0
 	for _, want := range shown {
 		found := -1
+		// A port that the kernel chose may have four digits where the page's has five: it takes any from 1024.
+		like := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(lasting(want)), ":PORT", `:(PORT|\d{4})`) + "$")
 		for n := at; n < len(printed) && found < 0; n++ {
-			if lasting(printed[n]) == lasting(want) {
+			if like.MatchString(lasting(printed[n])) {
 				found = n
 			}
 		}
@@ -104,8 +106,11 @@ func TestPagesAreReadAndCompared(t *testing.T) {
 		t.Fatal(diff)
 	}
 	printed := []string{"PROTO LIVES", "tcp 1m59s 10.0.0.9:80", "udp 3s 10.0.0.1:61234"}
-	if lines := missing(got[0].prints, printed); lines != nil {
-		t.Errorf("missed %q", lines)
+	for _, chosen := range []string{printed[2], "udp 3s 10.0.0.1:3150"} {
+		printed[2] = chosen
+		if lines := missing(got[0].prints, printed); lines != nil {
+			t.Errorf("missed %q", lines)
+		}
 	}
 	for _, other := range []string{"udp 3s 10.0.0.2:61234", "tcp 3s 10.0.0.1:61234", "udp 3s 10.0.0.1:80"} {
 		printed[2] = other
