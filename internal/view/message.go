@@ -1,11 +1,13 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -86,13 +88,24 @@ func message(err error, locate Locator) Message {
 			m.Pos, m.Source = place.Pos, place.Source
 		}
 	}
-	if hint := AsRoot(err); hint != "" && m.Hint == "" {
-		m.Hint = hint
+	if m.Hint == "" {
+		m.Hint = cmp.Or(AsRoot(err), missingProgram(err))
 	}
 	if m.Hint == "" && errors.Is(err, provider.ErrUnreachable) {
 		m.Hint = "what cannot be reached is taken to be there: nothing was planned for it; -exclude leaves it out"
 	}
 	return m
+}
+
+// noProgram is what Go and shells say of a program that is not there.
+var noProgram = regexp.MustCompile(`executable file not found|sh: (\d+: )?\S+: not found|command not found`)
+
+// missingProgram is what to do next where something failed for want of a program, and "" otherwise.
+func missingProgram(err error) string {
+	if !noProgram.MatchString(err.Error()) {
+		return ""
+	}
+	return "a program is missing there: 'labctl doctor' names the package"
 }
 
 // interrupted says in a user's words that the user has stopped something.

@@ -145,6 +145,17 @@ func (s *screen) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+func TestMissingProgramSaysWhatIsNext(t *testing.T) {
+	for text, want := range map[string]bool{
+		`nft: exec: "nft": executable file not found in $PATH`: true, "sh: sh: 1: ip: not found": true, "table ip x: not found": false,
+	} {
+		err := &provider.Error{Op: "list rules", Err: errors.Join(provider.ErrUnreachable, errors.New(text))}
+		if hint := view.Messages(err, nil)[0].Hint; strings.Contains(hint, "labctl doctor") != want {
+			t.Errorf("%s: the hint is %q", text, hint)
+		}
+	}
+}
+
 func TestTerminalProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{}
