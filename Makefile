@@ -27,8 +27,9 @@ build: ## Build bin/labctl and bin/labctl-guest
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/labctl-guest ./cmd/labctl-guest
 
 .PHONY: image
-image: build alpine ## Make the micro image, and fetch what tests of guests need; kept from then on
+image: build alpine ## Make the micro image and the Debian one, and fetch what tests of guests need; kept from then on
 	$(SUDO) bin/labctl image build micro
+	$(SUDO) bin/labctl image build debian
 
 .PHONY: alpine
 alpine: .cache/alpine
@@ -70,7 +71,7 @@ test-e2e: build image $(SSHD) ## Tests of the commands with real guests, from HC
 
 # Both of these as CI runs them: two at a time, the longest first, each on a host of its own. A guest that boots keeps one
 # processor busy at most, and a host that settles none.
-LONG   := TestSandboxScripts TestKilledAnywhere TestExamples TestNoPhantomDrift
+LONG   := TestSandboxScripts TestDebian TestKilledAnywhere TestExamples TestNoPhantomDrift
 SPEED  := TestScale
 HOSTED  = $$($(GO) list ./internal/... ./provider/... ./schema/... ./cmd/labctl-guest/... | grep -v /provider/libvirt$$)
 empty  :=
@@ -100,7 +101,7 @@ hosts-packages:
 	$(GOTEST) $(TAGS),sandbox -v -p 1 -timeout 15m -exec '$(SANDBOX)' $(HOSTED)
 
 .PHONY: test-debian
-test-debian: ## Build and boot a whole Debian; takes minutes, and Debian's archive
+test-debian: ## Build a Debian with a package more, and boot it twice; takes minutes, and Debian's archive
 	$(SUDO) $(GO) test -tags $(TAGS),debian -v -timeout 20m ./provider/image/...
 
 .PHONY: bench

@@ -10,6 +10,7 @@ packages=(
   osinfo-db                                                        # what os_variant means
   # What the micro image is made of.
   linux-image-cloud-amd64 busybox-static qemu-guest-agent ncat tcpdump cpio e2fsprogs kmod zstd
+  mmdebstrap                                                       # the Debian image
   openssh-client                                                   # labs that are elsewhere
   # What labctl is built with: Go itself is taken as installed.
   gcc libc6-dev make git ca-certificates

@@ -21,7 +21,7 @@ var variations = map[string][]string{
 }
 
 // ownScript are examples that testdata/sandbox does more with.
-var ownScript = []string{"holepunch", "nat-matrix"}
+var ownScript = []string{"debian-client", "holepunch", "nat-matrix"}
 
 // TestExamples applies every example from nothing, finds nothing more to do, sees its checks pass, also with its variables
 // changed while it runs, and leaves nothing behind. What its page shows at a prompt is run too, and prints what the page says.

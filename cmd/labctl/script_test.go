@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,10 @@ func runScripts(t *testing.T, params testscript.Params) {
 		env.Setenv("LABCTL_GUEST", filepath.Join(root, "bin", "labctl-guest"))
 		return nil
 	}
-	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){"code": code, "hush": hush, "page": page}
+	if params.Cmds == nil {
+		params.Cmds = map[string]func(*testscript.TestScript, bool, []string){}
+	}
+	maps.Copy(params.Cmds, map[string]func(*testscript.TestScript, bool, []string){"code": code, "hush": hush, "page": page})
 	testscript.Run(t, params)
 }
 
