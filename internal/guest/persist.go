@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/labctl/labctl/internal/helper"
+	"github.com/labctl/labctl/schema"
 )
 
 func (s System) readPersist() (helper.Persist, error) {
@@ -23,6 +24,14 @@ func (s System) readPersist() (helper.Persist, error) {
 // isKept reports whether the next boot will make so what is wanted.
 func (t *task) isKept() bool {
 	return t.service() && t.keep.Guest != nil && sameJSON(t.keep.Guest, helper.Essence(t.want)) && t.nativeKept()
+}
+
+// keeps is what the next boot will make, where that is not what is wanted and nothing else is amiss.
+func (t *task) keeps() *schema.Guest {
+	if t.isKept() || !t.service() || !t.nativeKept() {
+		return nil
+	}
+	return t.keep.Guest
 }
 
 // remember keeps what is wanted for the next boot, with how things were before where something new is wanted. It is done

@@ -175,7 +175,7 @@ func (t *task) apply() {
 
 func (t *task) response() helper.Response {
 	return helper.Response{
-		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(), Rules: t.rules.Differences,
+		Protocol: helper.Protocol, Mark: t.keep.Mark, Guest: t.have, Kept: t.isKept(), Keeps: t.keeps(), Rules: t.rules.Differences,
 		Changed: t.Changed, Flows: t.rules.Flows, NAT: t.kept.Guest.NAT, NAT6: t.kept.Guest.NAT6, FirstBoot: t.keep.First, Problems: t.Problems,
 	}
 }

@@ -57,6 +57,7 @@ type Response struct {
 	Mark      string           `json:"mark,omitempty"`    // as kept in the guest
 	Guest     *schema.Guest    `json:"guest,omitempty"`   // what is there of what the request wants, and what is there beside it and should not be
 	Kept      bool             `json:"kept,omitempty"`    // the next boot makes so what the request wants
+	Keeps     *schema.Guest    `json:"keeps,omitempty"`   // what the next boot makes, where that is something else
 	Rules     []nft.Difference `json:"rules,omitempty"`   // in which the live ruleset differs from the wanted one
 	Changed   []string         `json:"changed,omitempty"` // what a converge did, in order
 	Flows     int              `json:"flows,omitempty"`   // connection tracking entries that a change of NAT made stale, removed

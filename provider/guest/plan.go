@@ -53,7 +53,7 @@ func (p *Provider) Plan(want *schema.Resource, have *provider.Object) (provider.
 	switch mark := markOf(have.Mark.Lab, want).String(); {
 	case len(change.Details) > 0:
 		change.Action = provider.Update
-	case !read.kept:
+	case !read.kept && !keptButIgnored(read.keeps, want):
 		change.Action, change.Why = provider.Update, "it runs as declared, and its next boot would not: what it keeps for that is older"
 	case read.marked != mark:
 		change.Action, change.Why = provider.Update, "its mark is not the one of this declaration"
@@ -149,12 +149,24 @@ func firstBoot(told *helper.FirstBoot, want *schema.Guest) string {
 	return strings.Join(names, ", ") + " changed, which only a first boot carries out: replace the machine to have it"
 }
 
+// keptButIgnored reports whether what a guest keeps for its next boot differs from the declaration only where changes are ignored.
+func keptButIgnored(keeps *schema.Guest, want *schema.Resource) bool {
+	body, ok := want.Body.(*schema.Guest)
+	if !ok || keeps == nil || len(want.Lifecycle.IgnoreChanges) == 0 {
+		return false
+	}
+	same := func(g *schema.Guest) string {
+		return provider.Fingerprint(provider.WithoutPaths(helper.Essence(g), want.Lifecycle.IgnoreChanges))
+	}
+	return same(keeps) == same(body)
+}
+
 // markOf is the mark that is kept in the guest. Its fingerprint leaves out what means nothing there, so that moving a rule to
 // another line of the lab's files is no change.
 func markOf(lab string, want *schema.Resource) provider.Mark {
 	marked := *want
 	if body, ok := want.Body.(*schema.Guest); ok {
-		marked.Body = helper.Essence(body)
+		marked.Body = provider.WithoutPaths(helper.Essence(body), want.Lifecycle.IgnoreChanges)
 	}
 	return provider.MarkOf(lab, &marked)
 }

@@ -65,6 +65,7 @@ type aux struct {
 	off       bool // the machine does not run: what is inside cannot be read before it does
 	unmanaged bool // the guest has no helper that could tell, and no mark that would allow to put one there
 	kept      bool
+	keeps     *schema.Guest // where it is something else that the next boot makes
 	marked    string
 	refused   []helper.Problem // declarations that the guest cannot carry out
 	rules     []nft.Difference
@@ -152,7 +153,7 @@ func (p *Provider) readOne(ctx context.Context, lab string, want *schema.Resourc
 	if err != nil {
 		return nil, err
 	}
-	a := &aux{refused: refused, kept: response.Kept, marked: response.Mark, rules: response.Rules, nat: response.NAT, nat6: response.NAT6, first: response.FirstBoot}
+	a := &aux{refused: refused, kept: response.Kept, keeps: response.Keeps, marked: response.Mark, rules: response.Rules, nat: response.NAT, nat6: response.NAT6, first: response.FirstBoot}
 	if mark, ok := provider.ParseMark(response.Mark); ok && mark.Lab == lab {
 		mark.Addr = want.Addr
 		if mark.Fingerprint == markOf(lab, want).Fingerprint { // told of the declaration as a whole, as with other marks

@@ -238,13 +238,10 @@ func pathOf(t hcl.Traversal) string {
 		switch {
 		case index >= 0:
 			fmt.Fprintf(&b, "[%d]", index)
-		case strings.ContainsAny(name, "./: "):
-			fmt.Fprintf(&b, "[%q]", name)
-		default:
-			if i > 0 {
-				b.WriteByte('.')
-			}
+		case i == 0:
 			b.WriteString(name)
+		default:
+			b.WriteString(decode.Step(name))
 		}
 	}
 	return b.String()

@@ -161,7 +161,7 @@ vm "v" {
     bridge = bridge.a
   }
   lifecycle {
-    ignore_changes       = [memory, interface.eth0.mac, sysctl["net.ipv4.ip_forward"]]
+    ignore_changes       = [memory, interface.eth0.mac, sysctl["net.ipv4.ip_forward"], sysctl["a@b"], file["/x"].mode]
     replace_triggered_by = [bridge.b]
     postcondition {
       condition     = self.memory >= 64 * 1024 * 1024
@@ -191,7 +191,7 @@ import {
 		t.Error("prevent_destroy is on the wrong bridge")
 	}
 	want := schema.Lifecycle{
-		IgnoreChanges: []string{"memory", "interface.eth0.mac", `sysctl["net.ipv4.ip_forward"]`},
+		IgnoreChanges: []string{"memory", "interface.eth0.mac", `sysctl["net.ipv4.ip_forward"]`, `sysctl["a@b"]`, `file["/x"].mode`},
 		ReplaceOn:     []schema.Addr{{Kind: "bridge", Name: "b"}},
 	}
 	if d := cmp.Diff(want, byAddr["vm.v"].Lifecycle); d != "" {

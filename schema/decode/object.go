@@ -104,8 +104,8 @@ func (o *Objects) blocks(n *Node, def *table.Block) cty.Value {
 	return cty.ObjectVal(byLabel)
 }
 
-// step writes a step of a path as provider.Diff does.
-func step(name string) string {
+// Step writes a step of a path as provider.Diff does.
+func Step(name string) string {
 	odd := strings.ContainsFunc(name, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})

@@ -64,7 +64,7 @@ func (n *Node) SensitivePaths() []string {
 	for _, child := range n.Nodes {
 		prefix := child.Def.Kind
 		if len(child.Labels) > 0 {
-			prefix += step(child.Label())
+			prefix += Step(child.Label())
 		}
 		for _, path := range child.SensitivePaths() {
 			paths = append(paths, prefix+"."+path)
