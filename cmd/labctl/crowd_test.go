@@ -172,6 +172,7 @@ func (r race) String() string {
 	}
 	return strings.Join([]string{
 		row("apply", r.apply, r.define), row("plan", r.plan, r.dump), row("destroy", r.destroy, r.undefine),
+		row("destroy, against reading and undefining", r.destroy, r.dump+r.undefine),
 		fmt.Sprintf("at most %d MB", r.peak>>20),
 	}, "; ")
 }
