@@ -54,6 +54,11 @@ func (s System) Boot(ctx context.Context) (helper.Response, error) {
 	if err := t.remember(kept.Mark); err != nil {
 		t.Problem("", err)
 	}
+	if did != nil {
+		// The system's files are the other machine's: its daemon would wait for cards that this one does not have, and the boot for it.
+		t.network.ApplyNames()
+		t.applyNative()
+	}
 	t.apply()
 	if first {
 		t.takeOverNetplan()

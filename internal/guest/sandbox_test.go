@@ -310,3 +310,34 @@ func TestBootMakesSoWhatIsKept(t *testing.T) {
 	}
 	expect(t, snapshot(t, s, g), g)
 }
+
+// TestCopyWritesItsOwnFilesAtBoot: a copy has the network files of the machine that it is a copy of until it has been told by the seed
+// disc what it is.
+func TestCopyWritesItsOwnFilesAtBoot(t *testing.T) {
+	s, g := machine(t), router()
+	put := func(name, text string) {
+		t.Helper()
+		if err := (host.Local{}).WriteFile(t.Context(), filepath.Join(s.Root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("usr/sbin/netplan", "")
+	put("etc/netplan/empty", "")
+	converge(t, s, g)
+	g.Hostname, g.Interfaces[0].Addresses = "copy", []string{"192.168.111.102/24"}
+	g.Routes = slices.DeleteFunc(g.Routes, func(r schema.Route) bool { return r.Source != "" || r.To == "default6" })
+	seed, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("run/seed/"+helper.SeedGuest, string(seed))
+	put("run/seed/"+helper.SeedClone, "another\n")
+	if r, err := s.Boot(t.Context()); err != nil || len(r.Problems) > 0 {
+		t.Fatalf("%+v, %v", r.Problems, err)
+	}
+	text, err := os.ReadFile(filepath.Join(s.Root, "etc/netplan/90-labctl.yaml"))
+	if err != nil || !strings.Contains(string(text), "192.168.111.102/24") || strings.Contains(string(text), "111.101") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	expect(t, snapshot(t, s, g), g)
+}
