@@ -28,6 +28,9 @@ var forwardingKeys = map[string]bool{
 	"net.ipv4.ip_forward": true, "net.ipv4.conf.all.forwarding": true, "net.ipv6.conf.all.forwarding": true,
 }
 
+// leastMicro is the least memory, in bytes, with which a machine with a micro image comes up: found by trying.
+const leastMicro = 112 << 20
+
 // refuse tells of arguments of a machine that no system would take, or that would have no effect.
 func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 	n, d := b.node, b.domain
@@ -42,7 +45,7 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 		add(diag.OutOfRange, n.At("max_vcpus"), "max_vcpus is less than vcpus", fmt.Sprintf("There are %d vcpus.", d.VCPUs))
 	}
 	if d.Image != nil && d.Image.Build == "micro" {
-		diags = append(diags, refuseOfMicro(n)...)
+		diags = append(diags, refuseOfMicro(n, d)...)
 	}
 	if name := d.Name; !machineName.MatchString(name) || len(name) > 200 {
 		add(diag.BadName, n.At("name"), fmt.Sprintf("%q cannot be the name of a machine", name), "Names of machines are letters, digits and _ . + : -, and begin with a letter or digit.")
@@ -68,14 +71,19 @@ func (a *Assembler) refuse(b *block) hcl.Diagnostics {
 }
 
 // refuseOfMicro tells of what a micro image has nothing to carry out with.
-func refuseOfMicro(n *decode.Node) hcl.Diagnostics {
+func refuseOfMicro(n *decode.Node, d *schema.Domain) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, name := range []string{"packages", "user_data"} {
 		if n.Has(name) {
 			diags = append(diags, diag.New(diag.Conflict, n.At(name), fmt.Sprintf("A micro image has no %s", name), "It has neither cloud-init nor a package manager. Use build = \"debian\" or a cloud image."))
 		}
 	}
-	if boot := n.Child("boot"); n.Text("firmware") == "uefi" && (boot == nil || !boot.Has("kernel")) {
+	boot := n.Child("boot")
+	ownKernel := boot != nil && boot.Has("kernel")
+	if d.Running && d.Memory < leastMicro && !ownKernel {
+		diags = append(diags, diag.New(diag.OutOfRange, n.At("memory"), "A machine with a micro image needs 112MiB of memory", "With less, its kernel does not find room to unpack itself, and nothing answers. The standard is 128MiB."))
+	}
+	if n.Text("firmware") == "uefi" && !ownKernel {
 		diags = append(diags, diag.New(diag.Conflict, n.At("firmware"), "A micro image does not start with UEFI", "Its kernel is packed for the BIOS. Leave firmware out, or give a kernel in a boot block."))
 	}
 	if ssh := n.Child("ssh"); ssh != nil {

@@ -44,7 +44,7 @@ bridge "br0" {
 vm "nat" {
   for_each = bridge.br0
   image    = image.micro
-  memory   = "64MiB"
+  memory   = "192MiB"
   interface "eth0" {
     bridge    = each.value
     addresses = [replace(each.value.addresses[0], "/\\.1/24$/", ".7/24")]
@@ -66,7 +66,7 @@ output "o" {
 `})
 	res := load(t, dir, Options{})
 	want := `{"o":["br-a","10.0.2.1","bridge.br0[\"a\"]",["10.0.2.7/24"],"10.0.2.7","10.0.2.7",` +
-		`"x-nat-b","vm.nat[\"b\"]",67108864,"x-plain-1",["vm.plain[0]","vm.plain[1]"],true,"bridge.br0[\"b\"]"]}`
+		`"x-nat-b","vm.nat[\"b\"]",201326592,"x-plain-1",["vm.plain[0]","vm.plain[1]"],true,"bridge.br0[\"b\"]"]}`
 	if d := cmp.Diff(want, outputs(t, res)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
