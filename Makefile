@@ -78,7 +78,7 @@ empty  :=
 either  = ^($(subst $(empty) ,|,$(strip $(1))))$$
 
 .PHONY: test-hosts
-test-hosts: build image alpine
+test-hosts: build image $(SSHD)
 	$(GOTEST) $(TAGS),sandbox -c -o .cache/labctl.test ./cmd/labctl
 	$(MAKE) --no-print-directory -k -j 2 --output-sync=target $(LONG:%=hosts-%) hosts-libvirt hosts-packages hosts-rest
 	@# By themselves: they are held against libvirt's own speed.
