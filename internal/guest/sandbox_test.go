@@ -57,7 +57,7 @@ func machine(t *testing.T) guest.System {
 			}
 		})
 	}
-	run(t, "sysctl", "-qw", "net.ipv4.tcp_syncookies=1", "net.ipv4.ip_forward=0")
+	run(t, "sysctl", "-qw", "net.ipv4.tcp_syncookies=1", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
 	t.Cleanup(func() { run(t, "nft", "flush", "ruleset") })
 	return guest.System{Root: t.TempDir(), Host: host.Local{}}
 }
