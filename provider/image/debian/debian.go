@@ -9,9 +9,7 @@ package debian
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/labctl/labctl/internal/host"
 	"github.com/labctl/labctl/provider"
+	"github.com/labctl/labctl/provider/image/recipe"
 )
 
 // Cmdline is the kernel command line that the image is made for. The kernel's test of the timer's interrupt goes by the clock:
@@ -55,22 +54,7 @@ var overlay embed.FS
 // Recipe is a digest of what this package puts into the image by itself: images of two recipes differ, whatever Debian's archive
 // has.
 func Recipe() string {
-	sum := sha256.New()
-	fmt.Fprintln(sum, "format 3", packages, drivers, applets, disabled, Cmdline, size)
-	sum.Write(initProgram)
-	err := fs.WalkDir(overlay, "overlay", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := overlay.ReadFile(name)
-		fmt.Fprintln(sum, name, len(data))
-		sum.Write(data)
-		return err
-	})
-	if err != nil {
-		panic(err) // embedded: it cannot fail
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
+	return recipe.Digest(initProgram, overlay, "format 3", packages, drivers, applets, disabled, Cmdline, size)
 }
 
 // Options say what to build.

@@ -3,10 +3,7 @@ package micro
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -16,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/labctl/labctl/provider/image/initramfs"
+	"github.com/labctl/labctl/provider/image/recipe"
 )
 
 // rootFiles are the files of the guest that labctl writes itself. Executable are those that begin with #!.
@@ -23,24 +21,9 @@ import (
 //go:embed root
 var rootFiles embed.FS
 
-// recipe is a digest of what this package puts into the image by itself.
-func recipe() string {
-	sum := sha256.New()
-	fmt.Fprintln(sum, "format 2", programs, modules, withoutApplets, leftOut, preparations, versionQuestions, initramfs.Dropped(), droppedTables, squeezeLevel)
-	sum.Write(stub)
-	err := fs.WalkDir(rootFiles, "root", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := rootFiles.ReadFile(name)
-		fmt.Fprintln(sum, name, len(data))
-		sum.Write(data)
-		return err
-	})
-	if err != nil {
-		panic(err) // embedded: it cannot fail
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
+// ownDigest is a digest of what this package puts into the image by itself.
+func ownDigest() string {
+	return recipe.Digest(stub, rootFiles, "format 2", programs, modules, withoutApplets, leftOut, preparations, versionQuestions, initramfs.Dropped(), droppedTables, squeezeLevel)
 }
 
 // writeInitrd writes the compressed initramfs to a file: an archive of the system and one of labctl-guest, which changes more often.

@@ -85,7 +85,7 @@ func Gather(o Options) (Inputs, error) {
 	if errs := Missing(o); len(errs) > 0 {
 		return Inputs{}, errors.Join(errs...)
 	}
-	in := Inputs{opts: o, Recipe: recipe(), places: map[string]string{}}
+	in := Inputs{opts: o, Recipe: ownDigest(), places: map[string]string{}}
 	var err error
 	var kernel string
 	if in.Release, kernel, err = newestKernel(o); err != nil {
