@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/labctl/labctl/provider"
 	"github.com/labctl/labctl/schema"
 )
@@ -138,12 +140,12 @@ func (f File) Fetch(root string, ask Asker) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	part, err := os.CreateTemp(filepath.Dir(to), ".part-")
+	// QEMU, which reads it, is another user.
+	part, err := renameio.NewPendingFile(to, renameio.WithTempDir(filepath.Dir(to)), renameio.WithPermissions(0o644), renameio.IgnoreUmask())
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name())
-	defer part.Close()
+	defer part.Cleanup() //nolint:errcheck // there is nothing to clean up after a success
 	hash := sha256.New()
 	for n := int64(0); n < f.Size; {
 		text, err := ask.put(Question{File: f.Path, From: n})
@@ -161,10 +163,7 @@ func (f File) Fetch(root string, ask Asker) error {
 	if hex.EncodeToString(hash.Sum(nil)) != f.Sum {
 		return fmt.Errorf("fetch %s: it changed meanwhile", f.Path)
 	}
-	if err := errors.Join(part.Chmod(0o644), part.Sync()); err != nil { // QEMU is another user
-		return err
-	}
-	return os.Rename(part.Name(), to)
+	return part.CloseAtomicallyReplace()
 }
 
 // Prune removes the files in the data folder root that came from elsewhere and that nothing uses any more: used tells whether something names a path
