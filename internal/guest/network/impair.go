@@ -39,13 +39,19 @@ func netemOf(link netlink.Link) (*netlink.Netem, error) {
 	return nil, nil //nolint:nilnil // nil is "none"
 }
 
-// ifbOf is the link through which what arrives is led, nil where it comes straight.
-func ifbOf(link netlink.Link) (netlink.Link, error) {
+// findIFB is the link of that name, nil where there is none.
+func findIFB(link netlink.Link) (netlink.Link, error) {
 	ifb, err := netlink.LinkByName(ifbName(link))
 	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
 		return nil, nil //nolint:nilnil // nil is "none"
 	}
-	if err != nil {
+	return ifb, err
+}
+
+// ifbOf is the link through which what arrives is led, nil where it comes straight.
+func ifbOf(link netlink.Link) (netlink.Link, error) {
+	ifb, err := findIFB(link)
+	if err != nil || ifb == nil {
 		return nil, err
 	}
 	filters, err := netlink.FilterList(link, netlink.HANDLE_MIN_INGRESS)
@@ -184,8 +190,8 @@ func setNetem(live, want *netlink.Netem) error {
 // throughIFB leads what arrives at a link through another one, and impairs it there. The way is opened last, so that no packet
 // gets lost meanwhile.
 func throughIFB(link netlink.Link, want schema.Impair) error {
-	ifb, err := netlink.LinkByName(ifbName(link))
-	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
+	ifb, err := findIFB(link)
+	if err == nil && ifb == nil {
 		err = netlink.LinkAdd(&netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: ifbName(link), MTU: link.Attrs().MTU}})
 		if err == nil {
 			ifb, err = netlink.LinkByName(ifbName(link))
@@ -236,11 +242,8 @@ func straight(link netlink.Link) error {
 			return fmt.Errorf("let what arrives come straight: %w", err)
 		}
 	}
-	ifb, err := netlink.LinkByName(ifbName(link))
-	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
-		return nil
-	}
-	if err != nil {
+	ifb, err := findIFB(link)
+	if err != nil || ifb == nil {
 		return err
 	}
 	return netlink.LinkDel(ifb)
