@@ -12,6 +12,7 @@ import (
 
 	"github.com/labctl/labctl/provider/libvirt/daemon"
 	"github.com/labctl/labctl/provider/libvirt/domainxml"
+	"github.com/labctl/labctl/provider/libvirt/source"
 )
 
 // machine is one of the lab's as it is now.
@@ -113,8 +114,7 @@ func isQcow2(disk libvirtxml.DomainDisk) bool {
 // needsFiles reports whether QEMU cannot keep the machine's state by itself: it keeps memory and disks in one qcow2 file, so all
 // that the guest writes to would have to be qcow2, and UEFI's variables are not.
 func (m machine) needsFiles() bool {
-	uefi := m.xml.OS != nil && (m.xml.OS.Firmware == "efi" || m.xml.OS.NVRam != nil)
-	return uefi || slices.ContainsFunc(m.written(), func(disk libvirtxml.DomainDisk) bool { return !isQcow2(disk) })
+	return source.UEFI(m.xml) || slices.ContainsFunc(m.written(), func(disk libvirtxml.DomainDisk) bool { return !isQcow2(disk) })
 }
 
 // unfit says why a machine's state cannot be kept, nil where it can: what is outside of QEMU, or is not this machine's alone.
